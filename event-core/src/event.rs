@@ -1,0 +1,260 @@
+//! What an event is to this crate: the trait that `#[derive(DomainEvent)]` implements, and the enum's description.
+
+use std::any::{Any, TypeId};
+use std::fmt;
+use std::hash::Hash;
+use std::sync::Arc;
+
+use schemars::SchemaGenerator;
+
+use crate::metadata::{DecodeError, EncodeError, Metadata};
+use crate::names::Location;
+use crate::recorded::StoredEvent;
+
+/// The events of one model, as an enum: each variant is an action, its fields are the action's metadata.
+///
+/// Implemented by `#[derive(DomainEvent)]` only; the trait grows without notice.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no enum of domain events",
+    label = "not a domain event",
+    note = "put `#[derive(Serialize, Deserialize, DomainEvent)]` on the enum, and `#[event(subject(...))]`"
+)]
+pub trait DomainEvent: Sized + Send + Sync + 'static {
+    /// The fieldless companion enum: one variant per action.
+    type Action: Action<Event = Self>;
+    /// What the events happen to, as written in `subject(...)`.
+    type Subject: ?Sized + 'static;
+    /// Who makes them happen: the types written in `actor(...)`, as a tuple.
+    type Actors: 'static;
+
+    /// The enum's description, the same for the whole run of the program.
+    fn descriptor() -> &'static EventDescriptor;
+
+    /// This event's action.
+    fn action(&self) -> Self::Action;
+
+    /// The metadata as it is stored: always a JSON object, made by the enum's own `Serialize`.
+    ///
+    /// # Errors
+    /// When a field can't be serialised, or a newtype variant's inner type is no object.
+    fn encode(&self) -> Result<Metadata, EncodeError>;
+
+    /// The event that was stored under `action` at `version`, read by the enum's own `Deserialize`.
+    ///
+    /// # Errors
+    /// An unknown action, a version newer than this program knows, or metadata that does not fit: with the path of the
+    /// wrong field, and never with its value.
+    fn decode(action: &str, version: u32, metadata: &Metadata) -> Result<Self, DecodeError>;
+}
+
+/// An action of an event enum: a variant without its fields.
+pub trait Action: Copy + Eq + Ord + Hash + fmt::Debug + fmt::Display + Send + Sync + 'static {
+    /// The enum whose actions these are.
+    type Event: DomainEvent<Action = Self>;
+
+    /// Every action, in the order of the variants.
+    const ALL: &'static [Self];
+
+    /// The stored name (`status_changed`).
+    fn name(self) -> &'static str;
+
+    /// The action of that stored name, if the enum has it.
+    fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|action| action.name() == name)
+    }
+
+    /// The action's description.
+    fn descriptor(self) -> &'static ActionDescriptor;
+}
+
+/// Says that an enum's events may happen to `S`; emitted by the derive for the type in `subject(...)`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an event of `{S}`",
+    label = "an event of another model",
+    note = "the enum's `#[event(subject(...))]` names the model its events belong to"
+)]
+pub trait EventOf<S: ?Sized>: DomainEvent {}
+
+/// Says that this type may be the actor of `E`'s events; emitted by the derive for each `actor(...)`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an actor of `{E}`",
+    label = "can't be the actor of this event",
+    note = "name it in the enum's attribute: `#[event(actor({Self}))]`; an enum can have several actors"
+)]
+pub trait ActorOf<E: DomainEvent> {
+    /// The actor's stable name (`user`).
+    const NAME: &'static str;
+    /// The column that names an actor in sentences, if one was given.
+    const LABEL: Option<&'static str>;
+}
+
+/// Everything known of an event enum at run time: its log, subject, actions and schemas.
+pub struct EventDescriptor {
+    parts: EventParts,
+}
+
+/// What the derive hands over. Not part of the public face: its fields change with the derive.
+#[doc(hidden)]
+pub struct EventParts {
+    pub name: &'static str,
+    pub log: &'static str,
+    pub subject: &'static str,
+    pub label: Option<&'static str>,
+    pub actors: &'static [ActorDescriptor],
+    pub actions: &'static [ActionDescriptor],
+    pub location: Location,
+    pub type_id: fn() -> TypeId,
+    /// Decodes into an `Arc<Recorded<E>>`.
+    pub decode: fn(&Arc<StoredEvent>) -> Result<Arc<dyn Any + Send + Sync>, DecodeError>,
+}
+
+impl EventDescriptor {
+    #[doc(hidden)]
+    pub const fn from_parts(parts: EventParts) -> Self {
+        Self { parts }
+    }
+
+    /// The enum's name in the source (`IssueEvent`).
+    pub fn name(&self) -> &'static str {
+        self.parts.name
+    }
+
+    /// The log its events are recorded in.
+    pub fn log(&self) -> &'static str {
+        self.parts.log
+    }
+
+    /// The subject's stable name (`issue`).
+    pub fn subject(&self) -> &'static str {
+        self.parts.subject
+    }
+
+    /// The subject's column that names it in sentences, if one was given.
+    pub fn label(&self) -> Option<&'static str> {
+        self.parts.label
+    }
+
+    /// The kinds of actor these events can have.
+    pub fn actors(&self) -> &'static [ActorDescriptor] {
+        self.parts.actors
+    }
+
+    /// The actions, in the order of the variants.
+    pub fn actions(&self) -> &'static [ActionDescriptor] {
+        self.parts.actions
+    }
+
+    /// The action of that stored name.
+    pub fn action(&self, name: &str) -> Option<&'static ActionDescriptor> {
+        self.parts.actions.iter().find(|action| action.name == name)
+    }
+
+    /// Where the enum stands in the source.
+    pub fn location(&self) -> Location {
+        self.parts.location
+    }
+
+    pub(crate) fn type_id(&self) -> TypeId {
+        (self.parts.type_id)()
+    }
+
+    pub(crate) fn decode(&self, stored: &Arc<StoredEvent>) -> Result<Arc<dyn Any + Send + Sync>, DecodeError> {
+        (self.parts.decode)(stored)
+    }
+}
+
+impl fmt::Debug for EventDescriptor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EventDescriptor")
+            .field("name", &self.parts.name)
+            .field("log", &self.parts.log)
+            .field("subject", &self.parts.subject)
+            .finish_non_exhaustive()
+    }
+}
+
+/// One action of an event enum, at run time.
+pub struct ActionDescriptor {
+    pub(crate) name: &'static str,
+    variant: &'static str,
+    version: u32,
+    summary: Option<&'static str>,
+    schema: fn(&mut SchemaGenerator) -> schemars::Schema,
+}
+
+impl ActionDescriptor {
+    #[doc(hidden)]
+    pub const fn new(
+        name: &'static str,
+        variant: &'static str,
+        version: u32,
+        summary: Option<&'static str>,
+        schema: fn(&mut SchemaGenerator) -> schemars::Schema,
+    ) -> Self {
+        Self { name, variant, version, summary, schema }
+    }
+
+    /// The stored name (`status_changed`).
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The variant in the source (`StatusChanged`).
+    pub fn variant(&self) -> &'static str {
+        self.variant
+    }
+
+    /// The version that is recorded today; 1 unless the variant says otherwise.
+    pub fn version(&self) -> u32 {
+        self.version
+    }
+
+    /// The sentence's template, if one was given.
+    pub fn summary(&self) -> Option<&'static str> {
+        self.summary
+    }
+
+    /// The JSON Schema (draft 2020-12) of the action's metadata, complete with its definitions.
+    pub fn schema(&self) -> schemars::Schema {
+        let mut generator = SchemaGenerator::default();
+        let mut schema = (self.schema)(&mut generator);
+        let definitions = generator.take_definitions(true);
+        if !definitions.is_empty() {
+            schema.insert("$defs".to_owned(), serde_json::Value::Object(definitions));
+        }
+        schema
+    }
+}
+
+impl fmt::Debug for ActionDescriptor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ActionDescriptor")
+            .field("name", &self.name)
+            .field("version", &self.version)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A kind of actor, at run time.
+#[derive(Clone, Copy, Debug)]
+pub struct ActorDescriptor {
+    name: &'static str,
+    label: Option<&'static str>,
+}
+
+impl ActorDescriptor {
+    #[doc(hidden)]
+    pub const fn new(name: &'static str, label: Option<&'static str>) -> Self {
+        Self { name, label }
+    }
+
+    /// The actor's stable name (`user`).
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The actor's column that names it in sentences, if one was given.
+    pub fn label(&self) -> Option<&'static str> {
+        self.label
+    }
+}

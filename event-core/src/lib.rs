@@ -1,0 +1,34 @@
+//! Typed domain events, inboxes found at link time, and the dispatcher between them.
+//!
+//! This crate knows no database: storage is one trait ([`storage::Storage`]), implemented by an in-memory log here and by
+//! `event-sea-orm` for SQLite, PostgreSQL and MariaDB. Most users depend on both and write
+//! `use event_sea_orm::prelude::*;`.
+
+#[doc(hidden)]
+#[path = "private.rs"]
+pub mod __private;
+mod event;
+pub mod inbox;
+mod metadata;
+mod names;
+mod recorded;
+mod recording;
+pub mod registry;
+mod schema;
+mod summary;
+
+pub use event::{Action, ActionDescriptor, ActorDescriptor, ActorOf, DomainEvent, EventDescriptor, EventOf};
+#[doc(no_inline)]
+pub use inbox::{
+    ActionRef, AnyEvent, Attempt, Backoff, Delivery, Event, EventArgument, FromDelivery, Inbox, InboxDescriptor,
+    InboxError, InboxResult, Needs, Outcome, Retry, RetryExt, RetryPolicy, Settings, Start, State, States, discarded,
+    handled, skipped, snoozed,
+};
+pub use metadata::{DecodeError, EncodeError, Metadata};
+pub use names::{ActorRef, EventRef, ID_MAX, KEY_MAX, KeyText, Location, LogName, NAME_MAX, SHARED_LOG, SubjectRef};
+pub use recorded::{Recorded, StoredEvent};
+pub use recording::{Draft, NewEvent, RecordOn, Recording, RecordingError, Saved};
+pub use summary::Labels;
+
+#[cfg(feature = "derive")]
+pub use event_derive::{DomainEvent, inbox};

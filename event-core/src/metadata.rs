@@ -1,0 +1,331 @@
+//! Metadata: between an event enum's own serde implementations and the JSON object that is stored.
+
+use serde::Serialize;
+use serde::de::{self, DeserializeOwned, DeserializeSeed, Deserializer, IntoDeserializer, Visitor};
+use serde_json::Value;
+
+/// An action's metadata as it is stored: always a JSON object.
+pub type Metadata = serde_json::Map<String, Value>;
+
+/// An event could not be turned into metadata. Never names a value.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{event}::{variant}` can't be stored as metadata at `{path}`: {reason}; \
+     metadata is a JSON object, so give the variant named fields, or an inner type that serialises to an object"
+)]
+pub struct EncodeError {
+    /// The event enum.
+    pub event: &'static str,
+    /// The variant.
+    pub variant: &'static str,
+    /// Where in the metadata; `.` for the whole.
+    pub path: String,
+    /// What was wrong there.
+    pub reason: String,
+}
+
+/// A stored or incoming event could not be read as its enum. Never names a value.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DecodeError {
+    /// The enum has no such action.
+    #[error(
+        "`{event}` has no action `{action}`; it knows {known}: it was recorded by another version of this program, \
+         or the variant was renamed (`#[event(name = \"{action}\")]` keeps a stored name)"
+    )]
+    UnknownAction {
+        /// The event enum.
+        event: &'static str,
+        /// The stored action.
+        action: String,
+        /// The actions that the enum has, with commas between them.
+        known: String,
+    },
+    /// A newer program recorded it.
+    #[error(
+        "`{event}` reads `{action}` up to version {known}, and this event has version {version}: \
+         a newer version of this program recorded it; deploy that version here, then retry"
+    )]
+    FutureVersion {
+        /// The event enum.
+        event: &'static str,
+        /// The action.
+        action: String,
+        /// The stored version.
+        version: u32,
+        /// The newest version that this program reads.
+        known: u32,
+    },
+    /// The metadata does not fit the variant's fields.
+    #[error("metadata of `{event}`, action `{action}`: at `{path}`: {reason}")]
+    Metadata {
+        /// The event enum.
+        event: &'static str,
+        /// The action.
+        action: String,
+        /// The wrong field's path (`from`, `lines[2].price`); `.` for the whole.
+        path: String,
+        /// What was expected there.
+        reason: String,
+    },
+}
+
+/// Encodes through the enum's own `Serialize`, which the derive made sure is externally tagged.
+///
+/// Serde's external tagging gives `"Variant"` for a unit variant and `{"Variant": inner}` otherwise; the tag is dropped
+/// here, since the action's stored name is kept in a column of its own.
+pub(crate) fn encode<E: Serialize>(
+    event: &E,
+    name: &'static str,
+    variant: &'static str,
+) -> Result<Metadata, EncodeError> {
+    let fail = |path: &str, reason: String| EncodeError { event: name, variant, path: path.to_owned(), reason };
+    let mut track = serde_path_to_error::Track::new();
+    let tagged = event
+        .serialize(serde_path_to_error::Serializer::new(serde_json::value::Serializer, &mut track))
+        .map_err(|error| fail(&without_variant(&track.path()), redact(&error.to_string())))?;
+    match tagged {
+        Value::String(_) => Ok(Metadata::new()),
+        Value::Object(map) => match map.into_iter().next() {
+            Some((_, Value::Object(metadata))) => Ok(metadata),
+            Some((_, other)) => Err(fail(".", format!("{} instead of an object", kind_of(&other)))),
+            None => Err(fail(".", "nothing".to_owned())),
+        },
+        other => Err(fail(".", format!("{} instead of an object", kind_of(&other)))),
+    }
+}
+
+/// Decodes the variant at `index` (in declaration order) through the enum's own `Deserialize`.
+pub(crate) fn decode<E: DeserializeOwned>(
+    name: &'static str,
+    action: &str,
+    index: u32,
+    metadata: &Metadata,
+) -> Result<E, DecodeError> {
+    let mut track = serde_path_to_error::Track::new();
+    let tagged = TaggedByIndex { index, metadata };
+    E::deserialize(serde_path_to_error::Deserializer::new(tagged, &mut track)).map_err(|error| {
+        let error = error.to_string();
+        let mut path = without_variant(&track.path());
+        // serde reports a missing field at its parent; the user looks for the field itself.
+        if let Some(field) = error.strip_prefix("missing field `").and_then(|rest| rest.split('`').next()) {
+            path = if path == "." { field.to_owned() } else { format!("{path}.{field}") };
+        }
+        DecodeError::Metadata { event: name, action: action.to_owned(), path, reason: redact(&error) }
+    })
+}
+
+/// The path below the enum's tag, which is no part of what is stored.
+fn without_variant(path: &serde_path_to_error::Path) -> String {
+    use serde_path_to_error::Segment;
+    let mut text = String::new();
+    for segment in path.iter().skip(1) {
+        if !text.is_empty() && !matches!(segment, Segment::Seq { .. }) {
+            text.push('.');
+        }
+        text.push_str(&segment.to_string());
+    }
+    if text.is_empty() { ".".to_owned() } else { text }
+}
+
+/// serde's messages quote the offending value (`invalid type: string "...", expected i64`), which may be personal data and
+/// would end in logs and failure rows: the value's kind stays, the value goes.
+fn redact(message: &str) -> String {
+    for prefix in ["invalid type: ", "invalid value: "] {
+        if let Some(rest) = message.strip_prefix(prefix)
+            && let Some((found, expected)) = rest.rsplit_once(", expected ")
+        {
+            let kind = found.split(['"', '`']).next().unwrap_or_default().trim_end();
+            return format!("{prefix}{kind}, expected {expected}");
+        }
+    }
+    for prefix in ["unknown variant", "unknown field"] {
+        if let Some(rest) = message.strip_prefix(prefix)
+            && let Some((_, expected)) = rest.rsplit_once("`, ")
+            && !expected.is_empty()
+        {
+            // The expected names hold back-ticks too: cut at the first one that closes the found name.
+            let expected = rest.split_once("`, ").map_or(expected, |(_, all)| all);
+            return format!("{prefix}, {expected}");
+        }
+    }
+    if message.starts_with("missing field `") || message.starts_with("duplicate field `") {
+        return message.to_owned();
+    }
+    // A message of the user's own `Deserialize`, or one of a form not known here: it may quote what it read.
+    match message.find(['"', '`', '\'']) {
+        Some(quote) => format!("{}(value left out)", &message[..quote]),
+        None => message.to_owned(),
+    }
+}
+
+fn kind_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    }
+}
+
+/// Presents metadata as an externally tagged enum whose variant is given by index: serde's derived `Deserialize` takes an
+/// index as well as a name, so no rename of a variant can be missed.
+struct TaggedByIndex<'de> {
+    index: u32,
+    metadata: &'de Metadata,
+}
+
+impl<'de> Deserializer<'de> for TaggedByIndex<'de> {
+    type Error = serde_json::Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+        visitor.visit_enum(self)
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        _variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Self::Error> {
+        visitor.visit_enum(self)
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
+        newtype_struct seq tuple tuple_struct map struct identifier ignored_any
+    }
+}
+
+impl<'de> de::EnumAccess<'de> for TaggedByIndex<'de> {
+    type Error = serde_json::Error;
+    type Variant = Self;
+
+    fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Self::Variant), Self::Error> {
+        let index: de::value::U32Deserializer<Self::Error> = self.index.into_deserializer();
+        Ok((seed.deserialize(index)?, self))
+    }
+}
+
+impl<'de> de::VariantAccess<'de> for TaggedByIndex<'de> {
+    type Error = serde_json::Error;
+
+    /// A unit variant stores `{}`; fields that a newer version added are no reason to refuse the event.
+    fn unit_variant(self) -> Result<(), Self::Error> {
+        Ok(())
+    }
+
+    fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Self::Error> {
+        seed.deserialize(self.metadata)
+    }
+
+    fn tuple_variant<V: Visitor<'de>>(self, _len: usize, visitor: V) -> Result<V::Value, Self::Error> {
+        self.metadata.deserialize_any(visitor)
+    }
+
+    fn struct_variant<V: Visitor<'de>>(
+        self,
+        _fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Self::Error> {
+        self.metadata.deserialize_any(visitor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::{Deserialize, Serialize};
+    use serde_json::json;
+
+    use super::*;
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Line {
+        price: i64,
+    }
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    #[serde(rename_all = "kebab-case")]
+    enum Order {
+        Opened,
+        #[serde(rename = "x")]
+        Changed {
+            from: u8,
+            #[serde(default)]
+            lines: Vec<Line>,
+            note: Option<String>,
+        },
+        Wrapped(Line),
+        Scalar(i64),
+    }
+
+    fn object(value: Value) -> Metadata {
+        match value {
+            Value::Object(map) => map,
+            other => panic!("no object: {other}"),
+        }
+    }
+
+    fn decode_order(index: u32, value: Value) -> Result<Order, DecodeError> {
+        decode("Order", "changed", index, &object(value))
+    }
+
+    #[test]
+    fn every_kind_of_variant_goes_there_and_back() {
+        let events = [
+            (0, Order::Opened),
+            (1, Order::Changed { from: 1, lines: vec![Line { price: 2 }], note: None }),
+            (2, Order::Wrapped(Line { price: 3 })),
+        ];
+        for (index, event) in events {
+            let metadata = encode(&event, "Order", "V").unwrap();
+            assert_eq!(decode::<Order>("Order", "v", index, &metadata).unwrap(), event);
+        }
+        assert_eq!(encode(&Order::Opened, "Order", "Opened").unwrap(), Metadata::new());
+    }
+
+    #[test]
+    fn a_newtype_that_is_no_object_is_refused() {
+        let error = encode(&Order::Scalar(7), "Order", "Scalar").unwrap_err();
+        assert_eq!(error.reason, "a number instead of an object");
+    }
+
+    #[test]
+    fn a_wrong_field_is_named_by_its_path_and_never_by_its_value() {
+        let error = decode_order(1, json!({"from": 1, "lines": [{"price": 1}, {"price": "secret"}]})).unwrap_err();
+        let DecodeError::Metadata { path, reason, .. } = &error else { panic!("{error}") };
+        assert_eq!((path.as_str(), reason.as_str()), ("lines[1].price", "invalid type: string, expected i64"));
+        assert!(!error.to_string().contains("secret"));
+    }
+
+    #[test]
+    fn a_missing_field_is_named_itself() {
+        let error = decode_order(1, json!({"lines": [{}], "from": 300})).unwrap_err();
+        assert!(
+            error.to_string().contains("invalid value: integer, expected u8")
+                || error.to_string().contains("lines[0].price"),
+            "{error}"
+        );
+        let error = decode_order(1, json!({})).unwrap_err();
+        assert!(error.to_string().contains("at `from`: missing field `from`"), "{error}");
+    }
+
+    #[test]
+    fn a_unit_variant_may_have_gained_fields() {
+        assert_eq!(decode_order(0, json!({"later": 1})).unwrap(), Order::Opened);
+    }
+
+    #[test]
+    fn what_was_read_is_left_out_of_messages() {
+        for (message, shown) in [
+            ("invalid type: string \"Ada, expected x\", expected a map", "invalid type: string, expected a map"),
+            ("unknown variant `Ada`, expected `a` or `b`", "unknown variant, expected `a` or `b`"),
+            ("cannot parse \"Ada\" as a date", "cannot parse (value left out)"),
+            ("missing field `from`", "missing field `from`"),
+        ] {
+            assert_eq!(redact(message), shown);
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! What the macros' output names, and nothing else may: no part of the public face, changed with the macros.
+
+/// Version 1 of the macros' contract.
+pub mod v1 {
+    pub use std::any::{Any, TypeId};
+    pub use std::boxed::Box;
+    pub use std::concat;
+    pub use std::future::Future;
+    pub use std::pin::Pin;
+    pub use std::sync::Arc;
+    pub use std::vec::Vec;
+
+    pub use inventory;
+    pub use schemars;
+
+    pub use crate::event::EventParts;
+    pub use crate::inbox::InboxParts;
+    pub use crate::metadata::Metadata;
+    pub use crate::names::Location;
+    pub use crate::registry::{EventRegistration, InboxRegistration};
+    pub use crate::schema::{ObjectSchema, OpenSchema, Probe, TypedSchema, list, optional};
+
+    use crate::event::{Action, DomainEvent};
+    use crate::metadata::{DecodeError, EncodeError};
+    use crate::recorded::{Recorded, StoredEvent};
+
+    /// Encodes through the enum's own `Serialize`.
+    pub fn encode<E: DomainEvent + serde::Serialize>(event: &E) -> Result<Metadata, EncodeError> {
+        let variant = event.action().descriptor().variant();
+        crate::metadata::encode(event, E::descriptor().name(), variant)
+    }
+
+    /// Decodes through the enum's own `Deserialize`, having checked the action and the version.
+    pub fn decode<E>(action: &str, version: u32, metadata: &Metadata) -> Result<E, DecodeError>
+    where
+        E: DomainEvent + serde::de::DeserializeOwned,
+    {
+        let event = E::descriptor();
+        let unknown = || DecodeError::UnknownAction {
+            event: event.name(),
+            action: action.to_owned(),
+            known: event.actions().iter().map(|action| action.name()).collect::<Vec<_>>().join(", "),
+        };
+        let index = E::Action::ALL.iter().position(|known| known.name() == action).ok_or_else(unknown)?;
+        let known = E::Action::ALL[index].descriptor().version();
+        if version > known {
+            return Err(DecodeError::FutureVersion { event: event.name(), action: action.to_owned(), version, known });
+        }
+        let index = u32::try_from(index).map_err(|_| unknown())?;
+        crate::metadata::decode(event.name(), action, index, metadata)
+    }
+
+    /// The decoder without its type, for the dispatcher.
+    pub fn decode_erased<E: DomainEvent>(stored: &Arc<StoredEvent>) -> Result<Arc<dyn Any + Send + Sync>, DecodeError> {
+        Ok(Arc::new(Recorded::<E>::from_stored(stored.clone())?))
+    }
+}

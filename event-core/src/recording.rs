@@ -1,0 +1,295 @@
+//! A recording: an event on its way into a log, with who, when and why; checked before anything is written.
+
+use std::marker::PhantomData;
+
+use chrono::{DateTime, SubsecRound, Utc};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::event::{Action, DomainEvent};
+use crate::metadata::{EncodeError, Metadata};
+use crate::names::{ActorRef, EventRef, ID_MAX, KEY_MAX, KeyText, SubjectRef};
+
+/// What is wrong with a recording, found before anything was written.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecordingError {
+    /// Nobody was named who made it happen.
+    #[error("`{event}`, action `{action}`: no actor; say who with `.by(&user)`, or `.by_system()` when nobody did it")]
+    MissingActor {
+        /// The event enum.
+        event: &'static str,
+        /// The action.
+        action: &'static str,
+    },
+    /// The subject's id is empty.
+    #[error("`{event}`, action `{action}`: the id of its subject `{subject}` is empty; record on a saved model")]
+    EmptySubject {
+        /// The event enum.
+        event: &'static str,
+        /// The action.
+        action: &'static str,
+        /// The subject's name.
+        subject: &'static str,
+    },
+    /// A text is empty, too long for its column, or holds NUL, which PostgreSQL can't store.
+    #[error("`{event}`, action `{action}`: {what} {problem}")]
+    BadText {
+        /// The event enum.
+        event: &'static str,
+        /// The action.
+        action: &'static str,
+        /// Which text.
+        what: &'static str,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The event can't be metadata.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+    /// The snapshot can't be JSON.
+    #[error("`{event}`, action `{action}`: the snapshot can't be serialised ({reason})")]
+    Snapshot {
+        /// The event enum.
+        event: &'static str,
+        /// The action.
+        action: &'static str,
+        /// Why.
+        reason: String,
+    },
+}
+
+#[derive(Clone, Debug)]
+enum By {
+    Unsaid,
+    System,
+    Actor(ActorRef),
+}
+
+/// An event of `E` about to be recorded.
+///
+/// Made by [`RecordOn::on`], or by `record` of the storage crate; ended by its `save`. Until then nothing is written.
+#[derive(Debug)]
+#[must_use = "nothing is recorded until `.save(...)` is awaited"]
+pub struct Recording<E> {
+    draft: Draft,
+    event: PhantomData<fn() -> E>,
+}
+
+/// A recording without its type, for many of different enums at once.
+#[derive(Clone, Debug)]
+#[must_use = "nothing is recorded until it is saved"]
+pub struct Draft {
+    event: &'static str,
+    action: &'static str,
+    log: &'static str,
+    version: u32,
+    subject: &'static str,
+    subject_id: KeyText,
+    by: By,
+    metadata: Result<Metadata, EncodeError>,
+    snapshot: Option<Result<Value, String>>,
+    context: Option<Metadata>,
+    correlation_id: Option<String>,
+    causation: Option<EventRef>,
+    key: Option<String>,
+    occurred_at: Option<DateTime<Utc>>,
+}
+
+impl<E: DomainEvent> Recording<E> {
+    /// `event` on the subject with this id.
+    pub fn new(event: E, subject_id: impl Into<KeyText>) -> Self {
+        let enumeration = E::descriptor();
+        let action = event.action();
+        Self {
+            draft: Draft {
+                event: enumeration.name(),
+                action: action.name(),
+                log: enumeration.log(),
+                version: action.descriptor().version(),
+                subject: enumeration.subject(),
+                subject_id: subject_id.into(),
+                by: By::Unsaid,
+                metadata: event.encode(),
+                snapshot: None,
+                context: None,
+                correlation_id: None,
+                causation: None,
+                key: None,
+                occurred_at: None,
+            },
+            event: PhantomData,
+        }
+    }
+
+    /// The actor, by reference; the storage crate's `.by(&user)` makes one from a model and checks its type.
+    pub fn by_ref(mut self, actor: ActorRef) -> Self {
+        self.draft.by = By::Actor(actor);
+        self
+    }
+
+    /// Nobody did it: a timer, an import, the program itself.
+    pub fn by_system(mut self) -> Self {
+        self.draft.by = By::System;
+        self
+    }
+
+    /// When it happened, if not now; kept to the microsecond.
+    pub fn at(mut self, occurred_at: DateTime<Utc>) -> Self {
+        self.draft.occurred_at = Some(occurred_at);
+        self
+    }
+
+    /// An idempotency key, unique in the log: the same event under the same key is recorded once, another event under it is
+    /// an error. At most [`KEY_MAX`] characters.
+    pub fn key(mut self, key: impl Into<String>) -> Self {
+        self.draft.key = Some(key.into());
+        self
+    }
+
+    /// What this event belongs together with, across logs and services. At most [`KEY_MAX`] characters.
+    pub fn correlation(mut self, id: impl Into<String>) -> Self {
+        self.draft.correlation_id = Some(id.into());
+        self
+    }
+
+    /// The event whose handling records this one.
+    pub fn caused_by(mut self, cause: EventRef) -> Self {
+        self.draft.causation = Some(cause);
+        self
+    }
+
+    /// One fact about the surroundings (request id, IP address); call it once per fact.
+    pub fn context(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.draft.context.get_or_insert_default().insert(name.into(), value.into());
+        self
+    }
+
+    /// The subject as it is now, kept with the event.
+    pub fn snapshot(mut self, subject: &impl Serialize) -> Self {
+        self.draft.snapshot = Some(serde_json::to_value(subject).map_err(|error| error.to_string()));
+        self
+    }
+}
+
+impl<E> Clone for Recording<E> {
+    fn clone(&self) -> Self {
+        Self { draft: self.draft.clone(), event: PhantomData }
+    }
+}
+
+impl<E> From<Recording<E>> for Draft {
+    fn from(recording: Recording<E>) -> Self {
+        recording.draft
+    }
+}
+
+impl Draft {
+    /// Checks everything and gives what is to be written; `now` is the time of what has none of its own.
+    ///
+    /// # Errors
+    /// The first thing that is wrong. Nothing was written.
+    pub fn finish(self, now: DateTime<Utc>) -> Result<NewEvent, RecordingError> {
+        let (event, action) = (self.event, self.action);
+        let actor = match self.by {
+            By::Actor(actor) => Some(actor),
+            By::System => None,
+            By::Unsaid => return Err(RecordingError::MissingActor { event, action }),
+        };
+        if self.subject_id.as_str().is_empty() {
+            return Err(RecordingError::EmptySubject { event, action, subject: self.subject });
+        }
+        let check = |what: &'static str, text: Option<&str>, most: usize| match text
+            .and_then(|text| text_problem(text, most))
+        {
+            Some(problem) => Err(RecordingError::BadText { event, action, what, problem }),
+            None => Ok(()),
+        };
+        check("the subject's id", Some(self.subject_id.as_str()), ID_MAX)?;
+        check("the actor's id", actor.as_ref().map(|actor| actor.id.as_str()), ID_MAX)?;
+        check("the idempotency key", self.key.as_deref(), KEY_MAX)?;
+        check("the correlation id", self.correlation_id.as_deref(), KEY_MAX)?;
+        let snapshot =
+            self.snapshot.transpose().map_err(|reason| RecordingError::Snapshot { event, action, reason })?;
+        Ok(NewEvent {
+            log: self.log,
+            subject: SubjectRef { kind: self.subject.into(), id: self.subject_id.as_str().to_owned() },
+            actor,
+            action,
+            version: self.version,
+            metadata: self.metadata?,
+            snapshot,
+            context: self.context,
+            correlation_id: self.correlation_id,
+            causation: self.causation,
+            idempotency_key: self.key,
+            // What the coarsest database keeps, so that an event reads back as it was recorded.
+            occurred_at: self.occurred_at.unwrap_or(now).trunc_subsecs(6),
+        })
+    }
+}
+
+fn text_problem(text: &str, most: usize) -> Option<String> {
+    if text.is_empty() {
+        Some("is empty".to_owned())
+    } else if text.chars().count() > most {
+        Some(format!("has {} characters; {most} at most", text.chars().count()))
+    } else if text.contains('\0') {
+        Some("holds a NUL character".to_owned())
+    } else {
+        None
+    }
+}
+
+/// A checked event, ready to be written by a storage.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+#[allow(missing_docs, reason = "the fields are those of StoredEvent, and are described there")]
+pub struct NewEvent {
+    pub log: &'static str,
+    pub subject: SubjectRef,
+    pub actor: Option<ActorRef>,
+    pub action: &'static str,
+    pub version: u32,
+    pub metadata: Metadata,
+    pub snapshot: Option<Value>,
+    pub context: Option<Metadata>,
+    pub correlation_id: Option<String>,
+    pub causation: Option<EventRef>,
+    pub idempotency_key: Option<String>,
+    pub occurred_at: DateTime<Utc>,
+}
+
+/// Records an event on a subject that is not loaded: `IssueEvent::Closed.on(7)`.
+pub trait RecordOn: DomainEvent {
+    /// Starts a recording of this event on the subject with this id.
+    fn on(self, subject_id: impl Into<KeyText>) -> Recording<Self> {
+        Recording::new(self, subject_id)
+    }
+}
+
+impl<E: DomainEvent> RecordOn for E {}
+
+/// What became of a recording.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Saved {
+    /// It is a new event of the log.
+    Recorded(EventRef),
+    /// The same event stood there under the same idempotency key; nothing was written.
+    AlreadyRecorded(EventRef),
+}
+
+impl Saved {
+    /// The event, new or not.
+    pub fn event(&self) -> &EventRef {
+        match self {
+            Self::Recorded(event) | Self::AlreadyRecorded(event) => event,
+        }
+    }
+
+    /// Whether this call recorded it.
+    pub fn is_new(&self) -> bool {
+        matches!(self, Self::Recorded(_))
+    }
+}
