@@ -7,16 +7,25 @@
 #[doc(hidden)]
 #[path = "private.rs"]
 pub mod __private;
+mod clock;
+pub mod cursor;
+pub mod dispatch;
 mod event;
 pub mod inbox;
+pub mod memory;
 mod metadata;
 mod names;
 mod recorded;
 mod recording;
 pub mod registry;
 mod schema;
+pub mod storage;
 mod summary;
+pub mod testing;
+pub mod wake;
 
+pub use clock::Clock;
+pub use dispatch::Dispatcher;
 pub use event::{Action, ActionDescriptor, ActorDescriptor, ActorOf, DomainEvent, EventDescriptor, EventOf};
 #[doc(no_inline)]
 pub use inbox::{

@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::event::{Action, DomainEvent};
 use crate::metadata::{EncodeError, Metadata};
 use crate::names::{ActorRef, EventRef, ID_MAX, KEY_MAX, KeyText, SubjectRef};
+use crate::recorded::StoredEvent;
 
 /// What is wrong with a recording, found before anything was written.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -185,6 +186,14 @@ impl<E> From<Recording<E>> for Draft {
 }
 
 impl Draft {
+    /// The same draft, by the system if nobody was named.
+    pub(crate) fn or_by_system(mut self) -> Self {
+        if matches!(self.by, By::Unsaid) {
+            self.by = By::System;
+        }
+        self
+    }
+
     /// Checks everything and gives what is to be written; `now` is the time of what has none of its own.
     ///
     /// # Errors
@@ -258,6 +267,37 @@ pub struct NewEvent {
     pub causation: Option<EventRef>,
     pub idempotency_key: Option<String>,
     pub occurred_at: DateTime<Utc>,
+}
+
+impl NewEvent {
+    /// Whether a stored event is this very one: same subject, actor, action, version and metadata. What an idempotency key
+    /// stands for; times and surroundings may differ between two tries.
+    pub fn is_same_as(&self, stored: &StoredEvent) -> bool {
+        self.subject == stored.subject
+            && self.actor == stored.actor
+            && self.action == stored.action
+            && self.version == stored.version
+            && self.metadata == stored.metadata
+    }
+
+    /// The event as it stands in its log.
+    pub fn into_stored(self, at: EventRef, created_at: DateTime<Utc>) -> StoredEvent {
+        StoredEvent {
+            at,
+            subject: self.subject,
+            actor: self.actor,
+            action: self.action.to_owned(),
+            version: self.version,
+            metadata: self.metadata,
+            context: self.context,
+            correlation_id: self.correlation_id,
+            causation: self.causation,
+            snapshot: self.snapshot,
+            idempotency_key: self.idempotency_key,
+            occurred_at: self.occurred_at,
+            created_at,
+        }
+    }
 }
 
 /// Records an event on a subject that is not loaded: `IssueEvent::Closed.on(7)`.

@@ -9,6 +9,7 @@ use super::state::States;
 use crate::event::{DomainEvent, EventDescriptor};
 use crate::metadata::DecodeError;
 use crate::recorded::{Recorded, StoredEvent};
+use crate::storage::ReadEvent;
 
 /// An event that was read, decoded at most once per enum however many inboxes take it.
 pub(crate) struct LoadedEvent {
@@ -16,11 +17,30 @@ pub(crate) struct LoadedEvent {
     /// The enum that a log's subject and action belong to is unique (checked when the dispatcher is built), so one cell is
     /// enough. Empty until an inbox asks for the type.
     typed: OnceLock<(TypeId, Result<Arc<dyn Any + Send + Sync>, DecodeError>)>,
+    /// Why the row can't be read at all.
+    unreadable: Option<String>,
 }
 
 impl LoadedEvent {
     pub(crate) fn new(stored: Arc<StoredEvent>) -> Self {
-        Self { stored, typed: OnceLock::new() }
+        Self { stored, typed: OnceLock::new(), unreadable: None }
+    }
+
+    pub(crate) fn from_read(read: ReadEvent) -> Self {
+        match read {
+            Ok(stored) => Self::new(stored),
+            Err(broken) => Self { unreadable: Some(broken.reason), ..Self::new(broken.event) },
+        }
+    }
+
+    /// Fails if the row can't be read, whatever type is asked for.
+    pub(crate) fn readable(&self) -> Result<(), InboxError> {
+        match &self.unreadable {
+            None => Ok(()),
+            Some(reason) => {
+                Err(InboxError::of_kind(ErrorKind::Decode, format!("the event's row can't be read: {reason}")))
+            }
+        }
     }
 
     pub(crate) fn stored(&self) -> &Arc<StoredEvent> {

@@ -1,0 +1,146 @@
+//! A set of event ids as ranges: a million ids in a row cost as much as one.
+
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+
+use rangemap::RangeInclusiveSet;
+
+/// A set of event ids, kept as disjoint ranges. Its text form, as cursors store it, is `3-9,12`.
+///
+/// ```
+/// use event_core::cursor::IdSet;
+/// let mut ids: IdSet = "3-9,12".parse().unwrap();
+/// ids.remove_range(5..=9);
+/// ids.insert(13);
+/// assert_eq!(ids.to_string(), "3-4,12-13");
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct IdSet(RangeInclusiveSet<i64>);
+
+impl IdSet {
+    /// The empty set.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Whether no id is in it.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether the id is in it.
+    pub fn contains(&self, id: i64) -> bool {
+        self.0.contains(&id)
+    }
+
+    /// Adds one id.
+    pub fn insert(&mut self, id: i64) {
+        self.0.insert(id..=id);
+    }
+
+    /// Adds a range; an empty one adds nothing.
+    pub fn insert_range(&mut self, range: RangeInclusive<i64>) {
+        if !range.is_empty() {
+            self.0.insert(range);
+        }
+    }
+
+    /// Adds every id of another set.
+    pub fn extend(&mut self, other: &Self) {
+        for range in other.ranges() {
+            self.0.insert(range.clone());
+        }
+    }
+
+    /// Takes one id out; whether it was there.
+    pub fn remove(&mut self, id: i64) -> bool {
+        let there = self.contains(id);
+        if there {
+            self.0.remove(id..=id);
+        }
+        there
+    }
+
+    /// Takes a range out.
+    pub fn remove_range(&mut self, range: RangeInclusive<i64>) {
+        if !range.is_empty() {
+            self.0.remove(range);
+        }
+    }
+
+    /// Takes every id of another set out.
+    pub fn remove_all(&mut self, other: &Self) {
+        for range in other.ranges() {
+            self.0.remove(range.clone());
+        }
+    }
+
+    /// The ranges, from low to high.
+    pub fn ranges(&self) -> impl Iterator<Item = &RangeInclusive<i64>> {
+        self.0.iter()
+    }
+
+    /// The lowest id.
+    pub fn first(&self) -> Option<i64> {
+        self.0.first().map(|range| *range.start())
+    }
+
+    /// How many ids are in it.
+    pub fn count(&self) -> u64 {
+        self.0.iter().map(|range| range.end().abs_diff(*range.start()) + 1).sum()
+    }
+}
+
+impl FromIterator<i64> for IdSet {
+    fn from_iter<I: IntoIterator<Item = i64>>(ids: I) -> Self {
+        let mut set = Self::new();
+        for id in ids {
+            set.insert(id);
+        }
+        set
+    }
+}
+
+impl fmt::Display for IdSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (nth, range) in self.ranges().enumerate() {
+            if nth > 0 {
+                f.write_str(",")?;
+            }
+            if range.start() == range.end() {
+                write!(f, "{}", range.start())?;
+            } else {
+                write!(f, "{}-{}", range.start(), range.end())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A stored set of ids that can't be read: the cursor's row was changed by hand.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is no set of event ids (such as `3-9,12`)")]
+pub struct BadIdSet {
+    text: String,
+}
+
+impl FromStr for IdSet {
+    type Err = BadIdSet;
+
+    fn from_str(text: &str) -> Result<Self, BadIdSet> {
+        let bad = || BadIdSet { text: text.chars().take(80).collect() };
+        let mut set = Self::new();
+        for part in text.split(',').filter(|part| !part.is_empty()) {
+            let (low, high) = part.split_once('-').unwrap_or((part, part));
+            let low: i64 = low.parse().map_err(|_| bad())?;
+            let high: i64 = high.parse().map_err(|_| bad())?;
+            if low < 1 || high < low {
+                return Err(bad());
+            }
+            set.insert_range(low..=high);
+        }
+        Ok(set)
+    }
+}

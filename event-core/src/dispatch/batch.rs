@@ -1,0 +1,177 @@
+//! Transactional inboxes: handlers write in the transaction that saves the cursor, so their effects happen exactly once.
+//!
+//! Why: the effects and the cursor that says "done" commit together or not at all, and the save is fenced. A crash before the
+//! commit leaves neither; after it, both. A commit whose acknowledgement is lost has raised the save counter: the lane, being
+//! dropped after any error, reloads and sees the events done.
+//!
+//! A batch first runs without savepoints. If any handler does not end well, all is rolled back and the batch runs again with
+//! a savepoint for each event, so that a failure undoes its own writes only; effects outside the database happen again then.
+//! The savepoint around the whole batch is released before the cursor is written: should a handler have ended the
+//! transaction (a deadlock it swallowed, an implicit commit), that release fails and the batch is thrown away.
+
+use std::any::Any;
+
+use tokio::time::Instant;
+
+use super::deliver::deliver;
+use super::lane::{Finished, Lane, Taken};
+use crate::inbox::{InboxResult, Outcome};
+use crate::storage::{Failure, Storage, StorageError};
+
+impl<S: Storage> Lane<S> {
+    /// Takes a batch of events and delivers it; false when there is none.
+    pub(crate) async fn next_batch(&mut self) -> Result<bool, StorageError> {
+        let mut batch: Vec<Taken> = Vec::new();
+        let mut any = false;
+        while batch.len() < self.shared.options.batch {
+            let taken = match self.ready.pop_front() {
+                Some(taken) => taken,
+                None => match self.next_event().await? {
+                    Some(taken) => taken,
+                    None => break,
+                },
+            };
+            any = true;
+            if self.logs[taken.log].cursor.is_suspect(taken.id()) {
+                if !batch.is_empty() {
+                    self.ready.push_front(taken);
+                    break;
+                }
+                if !self.is_parked(&taken) {
+                    self.start_suspect(taken).await?;
+                }
+            } else if !self.is_parked(&taken) {
+                batch.push(taken);
+            }
+        }
+        if !batch.is_empty() {
+            let covered: Vec<_> = batch.iter().map(|taken| (taken.log, taken.id())).collect();
+            self.cover(&covered).await?;
+            self.run_batch(batch).await?;
+        }
+        Ok(any)
+    }
+
+    /// Whether the event waits for an earlier one of its subject; if so it is parked now.
+    fn is_parked(&mut self, taken: &Taken) -> bool {
+        let key = taken.subject_key();
+        let Some(order) = self.order.as_mut().filter(|order| order.is_blocked(&key)) else { return false };
+        order.block(key);
+        self.park(taken);
+        true
+    }
+
+    async fn run_batch(&mut self, batch: Vec<Taken>) -> Result<(), StorageError> {
+        let shared = self.shared.clone();
+        let transaction = shared.storage.begin().await?;
+        let around = shared.storage.savepoint(&transaction).await?;
+        let begun = Instant::now();
+        let mut results = Vec::with_capacity(batch.len());
+        for taken in &batch {
+            let result = self.deliver_in(taken, 1, &around).await;
+            let undone = undoes(&result);
+            results.push(result);
+            if undone {
+                shared.storage.rollback(around).await?;
+                shared.storage.rollback(transaction).await?;
+                return self.run_batch_guarded(batch).await;
+            }
+            // The transaction holds locks, on SQLite the only write lock: bounded in time as well as in number.
+            if begun.elapsed() >= shared.options.batch_time {
+                break;
+            }
+        }
+        self.commit_batch(transaction, around, batch, results).await
+    }
+
+    /// The same batch, with a savepoint for each event.
+    async fn run_batch_guarded(&mut self, batch: Vec<Taken>) -> Result<(), StorageError> {
+        let shared = self.shared.clone();
+        let transaction = shared.storage.begin().await?;
+        let around = shared.storage.savepoint(&transaction).await?;
+        let begun = Instant::now();
+        let mut results = Vec::with_capacity(batch.len());
+        for taken in &batch {
+            let own = shared.storage.savepoint(&around).await?;
+            let result = self.deliver_in(taken, 1, &own).await;
+            let failed = undoes(&result);
+            if failed {
+                shared.storage.rollback(own).await?;
+            } else {
+                shared.storage.release_savepoint(own).await?;
+            }
+            results.push(result);
+            // In an ordered inbox the ones behind must not overtake: end the batch here, the next one parks them.
+            if failed && self.order.is_some() || begun.elapsed() >= shared.options.batch_time {
+                break;
+            }
+        }
+        self.commit_batch(transaction, around, batch, results).await
+    }
+
+    /// Writes the cursor and the failure rows as the transaction's last writes, and commits. What the batch did not come to
+    /// is next in turn.
+    async fn commit_batch(
+        &mut self,
+        transaction: S::Transaction,
+        around: S::Transaction,
+        batch: Vec<Taken>,
+        results: Vec<InboxResult>,
+    ) -> Result<(), StorageError> {
+        let storage = &self.shared.clone().storage;
+        storage.release_savepoint(around).await?;
+        let mut batch = batch.into_iter();
+        for (taken, result) in batch.by_ref().take(results.len()).zip(results) {
+            if let Some(order) = &mut self.order {
+                // Nothing was admitted ahead of its delivery: the order learns of each event at its end.
+                order.begin(taken.subject_key());
+            }
+            self.finish(Finished { taken, before: None, attempt: 1, result });
+        }
+        for taken in batch.rev() {
+            self.ready.push_front(taken);
+        }
+        let save = self.to_save();
+        storage.save_in(&transaction, &save).await?;
+        storage.commit(transaction).await?;
+        self.saved(&save);
+        Ok(())
+    }
+
+    /// A retry, or a suspect: alone in its transaction, together with the end of its failure row.
+    pub(crate) async fn run_alone_in_transaction(&mut self, taken: Taken, begun: Failure) -> Result<(), StorageError> {
+        let storage = &self.shared.clone().storage;
+        let attempt = begun.attempts;
+        let transaction = storage.begin().await?;
+        let around = storage.savepoint(&transaction).await?;
+        let result = self.deliver_in(&taken, attempt, &around).await;
+        let undone = undoes(&result);
+        let finished = Finished { taken, before: Some(begun), attempt, result };
+        if undone {
+            storage.rollback(around).await?;
+            storage.rollback(transaction).await?;
+            self.finish(finished);
+            return self.save().await;
+        }
+        storage.release_savepoint(around).await?;
+        self.finish(finished);
+        let save = self.to_save();
+        storage.save_in(&transaction, &save).await?;
+        storage.commit(transaction).await?;
+        self.saved(&save);
+        Ok(())
+    }
+
+    async fn deliver_in(&self, taken: &Taken, attempt: u32, transaction: &S::Transaction) -> InboxResult {
+        let (shared, plan, event) = (self.shared.clone(), self.plan.clone(), taken.event.clone());
+        let transaction: &(dyn Any + Send + Sync) = transaction;
+        let delivery =
+            Box::pin(async move { deliver(&plan, &event, attempt, &shared.states, Some(transaction)).await });
+        self.shared.watchdog.watch(self.slot(), taken.event.stored().at.clone(), delivery).await
+    }
+}
+
+/// Whether the handler's writes are to be undone: it failed, or it wants to come again later.
+fn undoes(result: &InboxResult) -> bool {
+    matches!(result, Err(_) | Ok(Outcome::Snoozed(_)))
+}

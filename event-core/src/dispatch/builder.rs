@@ -1,0 +1,159 @@
+//! Building a dispatcher: settings, state, and the check of everything together.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Dispatcher;
+use super::plan::{BuildErrors, plan};
+use super::shared::{BlockedHook, FailedDelivery, FailureHook, Options, Shared, warn_blocked};
+use super::tail::Tail;
+use super::watchdog::{Blocked, Watchdog};
+use crate::clock::Clock;
+use crate::inbox::States;
+use crate::registry;
+use crate::storage::Storage;
+
+/// Settings of a dispatcher to be.
+#[must_use = "a builder does nothing until `.build()?`"]
+pub struct Builder<S> {
+    storage: S,
+    states: States,
+    clock: Clock,
+    options: Options,
+    expected: Vec<String>,
+    only: Option<Vec<String>>,
+    on_failure: Option<FailureHook>,
+    on_blocked: Option<BlockedHook>,
+}
+
+impl<S: Storage> Builder<S> {
+    pub(crate) fn new(storage: S) -> Self {
+        Self {
+            storage,
+            states: States::default(),
+            clock: Clock::system(),
+            options: Options::default(),
+            expected: Vec::new(),
+            only: None,
+            on_failure: None,
+            on_blocked: None,
+        }
+    }
+
+    /// A value that handlers take by `State<T>`; one per type, a later one replaces it.
+    pub fn state<T: Clone + Send + Sync + 'static>(mut self, value: T) -> Self {
+        self.states.insert(value);
+        self
+    }
+
+    /// Inboxes that have to be linked, by stored name: the check against a crate that the linker left out.
+    pub fn expect<N: Into<String>>(mut self, inboxes: impl IntoIterator<Item = N>) -> Self {
+        self.expected.extend(inboxes.into_iter().map(Into::into));
+        self
+    }
+
+    /// Runs these inboxes only, by stored name; each has to be linked. Others are left to other workers.
+    pub fn only<N: Into<String>>(mut self, inboxes: impl IntoIterator<Item = N>) -> Self {
+        let inboxes: Vec<String> = inboxes.into_iter().map(Into::into).collect();
+        self.expected.extend(inboxes.iter().cloned());
+        self.only.get_or_insert_default().extend(inboxes);
+        self
+    }
+
+    /// The clock that retries and snoozes go by; tests give one that they move.
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// How long an inbox stays with a worker that says nothing any more. 10 seconds by default, 100 ms at least.
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.options.lease = lease.max(Duration::from_millis(100));
+        self
+    }
+
+    /// How often an idle dispatcher looks for events that nobody told it of: from `fastest`, right after something happened,
+    /// slowing down to `slowest`. 20 ms and 1 s by default.
+    pub fn poll(mut self, fastest: Duration, slowest: Duration) -> Self {
+        self.options.poll_min = fastest.max(Duration::from_millis(1));
+        self.options.poll_max = slowest.max(self.options.poll_min);
+        self
+    }
+
+    /// How many events are read at a time. 500 by default.
+    pub fn page(mut self, events: u32) -> Self {
+        self.options.page = u64::from(events.max(1));
+        self
+    }
+
+    /// The bounds of a transactional inbox's batch, in events (64 by default) and in time (250 ms by default).
+    pub fn batch(mut self, events: usize, time: Duration) -> Self {
+        self.options.batch = events.max(1);
+        self.options.batch_time = time;
+        self
+    }
+
+    /// How long running handlers have to end at a shutdown; then they are dropped, and delivered again later. 30 s by default.
+    pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
+        self.options.shutdown_timeout = timeout;
+        self
+    }
+
+    /// How many rounds a drain makes while handlers keep recording events. 10,000 by default.
+    pub fn drain_rounds(mut self, rounds: usize) -> Self {
+        self.options.drain_rounds = rounds.max(1);
+        self
+    }
+
+    /// Called for every failed delivery, in every inbox: the one place for an error tracker. It must not block.
+    pub fn on_failure(mut self, hook: impl Fn(&FailedDelivery<'_>) + Send + Sync + 'static) -> Self {
+        self.on_failure = Some(Arc::new(hook));
+        self
+    }
+
+    /// Called when a handler has blocked its thread for longer than `after`, beside an error in the log.
+    pub fn on_blocked(mut self, after: Duration, hook: impl Fn(&Blocked) + Send + Sync + 'static) -> Self {
+        self.options.blocked_after = after;
+        self.on_blocked = Some(Arc::new(hook));
+        self
+    }
+
+    /// Finds every linked inbox, checks everything, and builds the dispatcher.
+    ///
+    /// # Errors
+    /// Everything that is wrong, at once, each with its place in the source: two inboxes of one name, two enums with one
+    /// subject and action, state that nobody provided, an expected inbox that is not linked, and the like.
+    pub fn build(self) -> Result<Dispatcher<S>, BuildErrors> {
+        let mut inboxes = registry::inboxes();
+        if let Some(only) = &self.only {
+            inboxes.retain(|inbox| only.iter().any(|name| name == inbox.name()));
+        }
+        let plans = plan(&inboxes, &registry::events(), &self.expected, &self.states)?;
+        if plans.is_empty() {
+            tracing::warn!("no inbox is linked: the dispatcher has nothing to do");
+        }
+        let logs = plans.iter().flat_map(|plan| plan.logs.iter().map(|(log, _)| log.clone()));
+        let tails = logs.map(|log| (log.clone(), Arc::new(Tail::new(log, self.options.page)))).collect();
+        let counters = plans.iter().map(|plan| (plan.name(), Arc::default())).collect();
+        let hook = self.on_blocked;
+        let watchdog = Watchdog::start(self.options.blocked_after, move |blocked| {
+            warn_blocked(&blocked);
+            if let Some(hook) = &hook {
+                hook(&blocked);
+            }
+        });
+        let shared = Shared {
+            storage: self.storage,
+            plans: plans.into_iter().map(Arc::new).collect(),
+            tails,
+            counters,
+            states: self.states,
+            clock: self.clock,
+            options: self.options,
+            on_failure: self.on_failure,
+            watchdog,
+            owner: format!("{}-{:016x}", std::process::id(), fastrand::u64(..)),
+        };
+        Ok(Dispatcher { shared: Arc::new(shared) })
+    }
+}

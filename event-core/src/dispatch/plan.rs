@@ -1,0 +1,318 @@
+//! What the dispatcher will do, checked as a whole: which inbox takes what of which log, and everything that is wrong.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::event::EventDescriptor;
+use crate::inbox::{InboxDescriptor, Needs, States, TakenEvents};
+use crate::names::{Location, LogName, NAME_MAX};
+use crate::recorded::StoredEvent;
+
+/// Something that keeps the dispatcher from being built.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// Two inboxes have one stored name, and would share one cursor.
+    #[error("{second}: inbox `{name}` has the name of the one at {first}; give one of them `#[inbox(name = \"...\")]`")]
+    DuplicateInbox {
+        /// The name.
+        name: &'static str,
+        /// One place.
+        first: Location,
+        /// The other.
+        second: Location,
+    },
+    /// Two enums claim one action of one subject.
+    #[error(
+        "{second}: action `{action}` of subject `{subject}` in log `{log}` belongs to an enum at {first} already; rename the \
+         variant, or one of the subjects (`subject(..., name = \"...\")`)"
+    )]
+    DuplicateAction {
+        /// The log.
+        log: &'static str,
+        /// The subject.
+        subject: &'static str,
+        /// The action.
+        action: &'static str,
+        /// One enum's place.
+        first: Location,
+        /// The other's.
+        second: Location,
+    },
+    /// A `State<T>` that nobody provided.
+    #[error("{at}: inbox `{inbox}` takes `State<{ty}>`, and nobody provided one: add `.state(...)` with a `{ty}`")]
+    MissingState {
+        /// The inbox.
+        inbox: &'static str,
+        /// The type.
+        ty: &'static str,
+        /// Its place.
+        at: Location,
+    },
+    /// An inbox that the caller expects is not linked.
+    #[error(
+        "inbox `{name}` is expected and not linked; linked are: {linked}. A crate that nobody refers to is not linked: write \
+         `use that_crate as _;` in the program"
+    )]
+    NotLinked {
+        /// The expected name.
+        name: String,
+        /// Those that are there.
+        linked: String,
+    },
+    /// A transactional inbox that takes a connection too.
+    #[error(
+        "{at}: inbox `{inbox}` takes a transaction and a database connection; the connection would wait for the \
+         transaction's locks: use the transaction for both"
+    )]
+    TransactionAndConnection {
+        /// The inbox.
+        inbox: &'static str,
+        /// Its place.
+        at: Location,
+    },
+    /// An inbox without an event, or with two.
+    #[error("{at}: inbox `{inbox}` has {found} event arguments; it needs one, `Event<YourEvent>` or `AnyEvent`")]
+    EventArguments {
+        /// The inbox.
+        inbox: &'static str,
+        /// How many.
+        found: usize,
+        /// Its place.
+        at: Location,
+    },
+    /// An action of another enum in `on`.
+    #[error(
+        "{at}: inbox `{inbox}` takes `{event}`, and its `on` names `{action}` of subject `{subject}`, which is no action of it"
+    )]
+    ForeignAction {
+        /// The inbox.
+        inbox: &'static str,
+        /// The enum it takes.
+        event: &'static str,
+        /// The action's subject.
+        subject: &'static str,
+        /// The action.
+        action: &'static str,
+        /// Its place.
+        at: Location,
+    },
+    /// A setting out of its bounds.
+    #[error("{at}: inbox `{inbox}`: {problem}")]
+    BadSetting {
+        /// The inbox.
+        inbox: &'static str,
+        /// What is wrong.
+        problem: String,
+        /// Its place.
+        at: Location,
+    },
+}
+
+/// Everything that keeps the dispatcher from being built, all at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BuildErrors(pub(crate) Vec<BuildError>);
+
+impl BuildErrors {
+    /// Each of them.
+    pub fn iter(&self) -> impl Iterator<Item = &BuildError> {
+        self.0.iter()
+    }
+}
+
+impl std::fmt::Display for BuildErrors {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "the dispatcher can't be built:")?;
+        for error in &self.0 {
+            write!(f, "\n  - {error}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for BuildErrors {}
+
+/// One inbox, ready to be run.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) descriptor: &'static InboxDescriptor,
+    pub(crate) logs: Vec<(LogName, Filter)>,
+    pub(crate) transactional: bool,
+}
+
+impl Plan {
+    pub(crate) fn name(&self) -> &'static str {
+        self.descriptor.name()
+    }
+}
+
+/// Which events of one log an inbox takes.
+#[derive(Clone, Debug)]
+pub(crate) enum Filter {
+    Everything,
+    Subjects(HashMap<&'static str, Actions>),
+}
+
+/// Which actions of one subject.
+#[derive(Clone, Debug)]
+pub(crate) enum Actions {
+    These(HashSet<&'static str>),
+    /// All but those of other enums of the same subject. An action that no linked enum knows is taken, so that it becomes a
+    /// dead letter with the reason instead of vanishing.
+    AllBut(HashSet<&'static str>),
+}
+
+impl Filter {
+    pub(crate) fn takes(&self, event: &StoredEvent) -> bool {
+        match self {
+            Self::Everything => true,
+            Self::Subjects(subjects) => match subjects.get(event.subject.kind.as_ref()) {
+                Some(Actions::These(actions)) => actions.contains(event.action.as_str()),
+                Some(Actions::AllBut(others)) => !others.contains(event.action.as_str()),
+                None => false,
+            },
+        }
+    }
+}
+
+/// Checks all inboxes and enums together, and plans each inbox.
+pub(crate) fn plan(
+    inboxes: &[&'static InboxDescriptor],
+    events: &[&'static EventDescriptor],
+    expected: &[String],
+    states: &States,
+) -> Result<Vec<Plan>, BuildErrors> {
+    let mut errors = Vec::new();
+    check_names(inboxes, expected, &mut errors);
+    check_actions(events, &mut errors);
+    let mut plans = Vec::new();
+    for &inbox in inboxes {
+        let mut needs = Needs::default();
+        (inbox.parts.needs)(&mut needs);
+        check_inbox(inbox, &needs, states, &mut errors);
+        if let [taken] = needs.events[..] {
+            let logs = filters(inbox, taken, events, &mut errors);
+            plans.push(Plan { descriptor: inbox, logs, transactional: needs.transaction });
+        }
+    }
+    if errors.is_empty() { Ok(plans) } else { Err(BuildErrors(errors)) }
+}
+
+fn check_names(inboxes: &[&'static InboxDescriptor], expected: &[String], errors: &mut Vec<BuildError>) {
+    let mut places = HashMap::new();
+    for inbox in inboxes {
+        if let Some(first) = places.insert(inbox.name(), inbox.location()) {
+            errors.push(BuildError::DuplicateInbox { name: inbox.name(), first, second: inbox.location() });
+        }
+    }
+    for name in expected {
+        if !places.contains_key(name.as_str()) {
+            let linked: Vec<_> = inboxes.iter().map(|inbox| inbox.name()).collect();
+            let linked = if linked.is_empty() { "none".to_owned() } else { linked.join(", ") };
+            errors.push(BuildError::NotLinked { name: name.clone(), linked });
+        }
+    }
+}
+
+fn check_actions(events: &[&'static EventDescriptor], errors: &mut Vec<BuildError>) {
+    let mut places = HashMap::new();
+    for event in events {
+        for action in event.actions() {
+            let key = (event.log(), event.subject(), action.name());
+            if let Some(first) = places.insert(key, event.location()) {
+                let (log, subject, action) = key;
+                errors.push(BuildError::DuplicateAction { log, subject, action, first, second: event.location() });
+            }
+        }
+    }
+}
+
+fn check_inbox(inbox: &'static InboxDescriptor, needs: &Needs, states: &States, errors: &mut Vec<BuildError>) {
+    let (name, at) = (inbox.name(), inbox.location());
+    for &(type_id, ty) in &needs.states {
+        if !states.has(type_id) {
+            errors.push(BuildError::MissingState { inbox: name, ty, at });
+        }
+    }
+    if needs.transaction && needs.connection {
+        errors.push(BuildError::TransactionAndConnection { inbox: name, at });
+    }
+    if needs.events.len() != 1 {
+        errors.push(BuildError::EventArguments { inbox: name, found: needs.events.len(), at });
+    }
+    let settings = inbox.settings();
+    let mut bad = |problem: &str| errors.push(BuildError::BadSetting { inbox: name, problem: problem.to_owned(), at });
+    if name.is_empty() || name.chars().count() > NAME_MAX {
+        bad(&format!("its name has to have 1 to {NAME_MAX} characters"));
+    }
+    if settings.concurrency == 0 {
+        bad("`concurrency` has to be at least 1");
+    }
+    if settings.timeout.is_zero() {
+        bad("`timeout` has to be longer than nothing");
+    }
+    if settings.retry.max_attempts == 0 {
+        bad("`max_attempts` has to be at least 1; the first attempt counts");
+    }
+}
+
+fn filters(
+    inbox: &'static InboxDescriptor,
+    taken: TakenEvents,
+    events: &[&'static EventDescriptor],
+    errors: &mut Vec<BuildError>,
+) -> Vec<(LogName, Filter)> {
+    let on = (inbox.parts.on)();
+    if let TakenEvents::Of(event) = taken {
+        for action in &on {
+            let own =
+                action.log == event.log() && action.subject == event.subject() && event.action(action.action).is_some();
+            if !own {
+                errors.push(BuildError::ForeignAction {
+                    inbox: inbox.name(),
+                    event: event.name(),
+                    subject: action.subject,
+                    action: action.action,
+                    at: inbox.location(),
+                });
+            }
+        }
+    }
+    match taken {
+        TakenEvents::Any if on.is_empty() => {
+            let logs: HashSet<_> = events.iter().map(|event| event.log()).collect();
+            let mut logs: Vec<_> =
+                logs.into_iter().map(|log| (LogName::from_static(log), Filter::Everything)).collect();
+            logs.sort_by(|a, b| a.0.cmp(&b.0));
+            logs
+        }
+        TakenEvents::Of(event) if on.is_empty() => {
+            let others = events
+                .iter()
+                .filter(|other| other.log() == event.log() && other.subject() == event.subject())
+                .flat_map(|other| other.actions())
+                .map(|action| action.name())
+                .filter(|&action| event.action(action).is_none())
+                .collect();
+            let subjects = HashMap::from([(event.subject(), Actions::AllBut(others))]);
+            vec![(LogName::from_static(event.log()), Filter::Subjects(subjects))]
+        }
+        TakenEvents::Any | TakenEvents::Of(_) => {
+            let mut logs: Vec<(LogName, Filter)> = Vec::new();
+            for action in on {
+                let log = LogName::from_static(action.log);
+                let at = logs.iter().position(|(known, _)| *known == log).unwrap_or_else(|| {
+                    logs.push((log, Filter::Subjects(HashMap::new())));
+                    logs.len() - 1
+                });
+                if let Filter::Subjects(subjects) = &mut logs[at].1
+                    && let Actions::These(actions) =
+                        subjects.entry(action.subject).or_insert_with(|| Actions::These(HashSet::new()))
+                {
+                    actions.insert(action.action);
+                }
+            }
+            logs.sort_by(|a, b| a.0.cmp(&b.0));
+            logs
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! What all lanes of a dispatcher share.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::plan::Plan;
+use super::report::Counters;
+use super::tail::Tail;
+use super::watchdog::{Blocked, Watchdog};
+use crate::clock::Clock;
+use crate::inbox::States;
+use crate::names::LogName;
+use crate::recorded::StoredEvent;
+use crate::storage::{Failure, FailureState, Storage};
+
+/// A delivery that failed, as the failure hook is told.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct FailedDelivery<'a> {
+    /// The event; its metadata may hold personal data.
+    pub event: &'a StoredEvent,
+    /// The failure row: inbox, attempts, error, next attempt.
+    pub failure: &'a Failure,
+}
+
+impl FailedDelivery<'_> {
+    /// Whether it is a dead letter now.
+    pub fn is_dead(&self) -> bool {
+        self.failure.state == FailureState::Dead
+    }
+}
+
+pub(crate) type FailureHook = Arc<dyn Fn(&FailedDelivery<'_>) + Send + Sync>;
+pub(crate) type BlockedHook = Arc<dyn Fn(&Blocked) + Send + Sync>;
+
+/// The dispatcher's own settings.
+#[derive(Clone)]
+pub(crate) struct Options {
+    pub(crate) lease: Duration,
+    pub(crate) poll_min: Duration,
+    pub(crate) poll_max: Duration,
+    pub(crate) page: u64,
+    pub(crate) batch: usize,
+    pub(crate) batch_time: Duration,
+    pub(crate) save_every: Duration,
+    pub(crate) save_idle_every: Duration,
+    pub(crate) shutdown_timeout: Duration,
+    pub(crate) blocked_after: Duration,
+    pub(crate) drain_rounds: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            lease: Duration::from_secs(10),
+            poll_min: Duration::from_millis(20),
+            poll_max: Duration::from_secs(1),
+            page: 500,
+            // PostgreSQL keeps at most 64 savepoints of a transaction in its fast cache.
+            batch: 64,
+            batch_time: Duration::from_millis(250),
+            save_every: Duration::from_millis(100),
+            save_idle_every: Duration::from_secs(5),
+            shutdown_timeout: Duration::from_secs(30),
+            blocked_after: Duration::from_secs(1),
+            drain_rounds: 10_000,
+        }
+    }
+}
+
+pub(crate) struct Shared<S: Storage> {
+    pub(crate) storage: S,
+    pub(crate) plans: Vec<Arc<Plan>>,
+    pub(crate) tails: HashMap<LogName, Arc<Tail>>,
+    pub(crate) counters: HashMap<&'static str, Arc<Counters>>,
+    pub(crate) states: States,
+    pub(crate) clock: Clock,
+    pub(crate) options: Options,
+    pub(crate) on_failure: Option<FailureHook>,
+    pub(crate) watchdog: Watchdog,
+    /// Names this dispatcher in leases; never the same twice.
+    pub(crate) owner: String,
+}
+
+impl<S: Storage> Shared<S> {
+    /// There may be something new in any log.
+    pub(crate) fn bump(&self) {
+        for tail in self.tails.values() {
+            tail.bump();
+        }
+    }
+
+    /// Tells the log and the hook of a failed delivery. The metadata stays out of the log: it may be personal.
+    pub(crate) fn report_failure(&self, event: &StoredEvent, failure: &Failure) {
+        let dead = failure.state == FailureState::Dead;
+        tracing::warn!(
+            inbox = failure.key.inbox,
+            event = %failure.key.event,
+            action = failure.action,
+            attempts = failure.attempts,
+            kind = failure.kind,
+            dead,
+            "delivery failed"
+        );
+        if let Some(hook) = &self.on_failure {
+            hook(&FailedDelivery { event, failure });
+        }
+    }
+}
+
+/// The watchdog's report, without a hook of the user's.
+pub(crate) fn warn_blocked(blocked: &Blocked) {
+    tracing::error!(
+        inbox = blocked.inbox,
+        event = blocked.event.as_ref().map(tracing::field::display),
+        blocked_for = ?blocked.blocked_for,
+        "a handler blocks its thread: move what blocks into `tokio::task::spawn_blocking`"
+    );
+}

@@ -1,0 +1,217 @@
+//! The running dispatcher: claims inboxes, keeps a lane for each, renews leases, starts lanes anew after errors, stops.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use tokio::sync::watch;
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::Instant;
+
+use super::lane::Lane;
+use super::leases::Leases;
+use super::shared::Shared;
+use crate::storage::{Storage, StorageError, StorageErrorKind};
+use crate::wake;
+
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+
+/// A lane's end, by its inbox.
+type Ended = (String, Result<(), StorageError>);
+
+struct RunningLane {
+    task: AbortHandle,
+    due: watch::Sender<Option<DateTime<Utc>>>,
+}
+
+/// An inbox that failed: not claimed before `until`, longer each time.
+struct Pause {
+    until: Instant,
+    length: Duration,
+}
+
+struct Supervisor<S: Storage> {
+    shared: Arc<Shared<S>>,
+    leases: Leases,
+    lanes: HashMap<String, RunningLane>,
+    tasks: JoinSet<Ended>,
+    pauses: HashMap<String, Pause>,
+    stop: watch::Sender<bool>,
+    /// The last error of claiming or renewing, so that it is told once and not every second.
+    told: Option<StorageErrorKind>,
+}
+
+/// Runs until `shutdown` is ready, then ends orderly.
+pub(crate) async fn run<S: Storage>(
+    shared: Arc<Shared<S>>,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), StorageError> {
+    let mut supervisor = Supervisor {
+        shared: shared.clone(),
+        leases: Leases::default(),
+        lanes: HashMap::new(),
+        tasks: JoinSet::new(),
+        pauses: HashMap::new(),
+        stop: watch::Sender::new(false),
+        told: None,
+    };
+    let poller = tokio::spawn(poll(shared));
+    let ended = supervisor.supervise(shutdown).await;
+    let stopped = supervisor.stop().await;
+    poller.abort();
+    ended.and(stopped)
+}
+
+impl<S: Storage> Supervisor<S> {
+    async fn supervise(&mut self, shutdown: impl Future<Output = ()>) -> Result<(), StorageError> {
+        let mut shutdown = std::pin::pin!(shutdown);
+        // The first claim is not retried: a database that is not there or not migrated at the start is told at once.
+        self.claim().await?;
+        loop {
+            let all_held = self.shared.plans.iter().all(|plan| self.leases.holds(plan.name()));
+            let third = self.shared.options.lease / 3;
+            let pause = if all_held { third } else { third.min(Duration::from_secs(1)) };
+            let next_end = self.pauses.values().map(|pause| pause.until).min();
+            let wake_at = next_end.map_or(Instant::now() + pause, |end| end.min(Instant::now() + pause));
+            tokio::select! {
+                () = &mut shutdown => return Ok(()),
+                Some(ended) = self.tasks.join_next() => if let Ok((inbox, result)) = ended {
+                    self.lane_ended(inbox, result)?;
+                },
+                () = tokio::time::sleep_until(wake_at) => {
+                    let kept = self.keep().await;
+                    self.tell(kept)?;
+                }
+            }
+        }
+    }
+
+    /// What has to be done again and again: renew, claim, and look when failure rows are due.
+    async fn keep(&mut self) -> Result<(), StorageError> {
+        for inbox in self.leases.renew(&self.shared).await? {
+            tracing::warn!(inbox, "lease lost: another worker has the inbox");
+            if let Some(lane) = self.lanes.remove(&inbox) {
+                lane.task.abort();
+            }
+        }
+        self.claim().await?;
+        let names: Vec<_> = self.lanes.keys().cloned().collect();
+        for (inbox, due) in self.shared.storage.next_due(&names).await? {
+            if let Some(lane) = self.lanes.get(&inbox) {
+                lane.due.send_if_modified(|known| {
+                    let news = *known != Some(due);
+                    *known = Some(due);
+                    news
+                });
+            }
+        }
+        Ok(())
+    }
+
+    async fn claim(&mut self) -> Result<(), StorageError> {
+        let now = Instant::now();
+        let pauses = &self.pauses;
+        let wanted = |plan: &super::plan::Plan| pauses.get(plan.name()).is_none_or(|pause| pause.until <= now);
+        for (plan, claimed, lease) in self.leases.claim(&self.shared, wanted).await? {
+            let inbox = claimed.inbox.clone();
+            let (due, due_receiver) = watch::channel(None);
+            let (shared, stop, name) = (self.shared.clone(), self.stop.subscribe(), inbox.clone());
+            let task = self.tasks.spawn(async move {
+                let lane = Lane::load(shared, plan, claimed, lease).await;
+                let result = match lane {
+                    Ok(lane) => lane.run(stop, due_receiver).await,
+                    Err(error) => Err(error),
+                };
+                (name, result)
+            });
+            self.lanes.insert(inbox, RunningLane { task, due });
+        }
+        Ok(())
+    }
+
+    /// A lane ended, which before the stop is always an error: everything it knew is forgotten, and the inbox claimed anew.
+    fn lane_ended(&mut self, inbox: String, result: Result<(), StorageError>) -> Result<(), StorageError> {
+        self.lanes.remove(&inbox);
+        self.leases.forget(&inbox);
+        let Err(error) = result else { return Ok(()) };
+        if error.kind().is_fatal() {
+            return Err(error);
+        }
+        let length = self.pauses.get(&inbox).map_or(FIRST_PAUSE, |pause| {
+            // An error long after the last one begins anew.
+            let quiet = pause.until.elapsed() > LONGEST_PAUSE;
+            if quiet { FIRST_PAUSE } else { (pause.length * 2).min(LONGEST_PAUSE) }
+        });
+        tracing::warn!(inbox, error = %error, again_in = ?length, "inbox reloads after an error");
+        self.pauses.insert(inbox, Pause { until: Instant::now() + length, length });
+        Ok(())
+    }
+
+    /// Tells of an error once, until it is over or another one.
+    fn tell(&mut self, kept: Result<(), StorageError>) -> Result<(), StorageError> {
+        match kept {
+            Ok(()) => {
+                if self.told.take().is_some() {
+                    tracing::info!("the database answers again");
+                }
+                Ok(())
+            }
+            Err(error) if error.kind().is_fatal() => Err(error),
+            Err(error) => {
+                if self.told != Some(error.kind()) {
+                    tracing::error!(error = %error, "the dispatcher can't reach its tables; it tries on");
+                    self.told = Some(error.kind());
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Lets every lane end what it runs, save, and give its inbox up. The leases are kept meanwhile.
+    async fn stop(&mut self) -> Result<(), StorageError> {
+        self.stop.send_replace(true);
+        let mut first_error = None;
+        loop {
+            tokio::select! {
+                ended = self.tasks.join_next() => match ended {
+                    None => break,
+                    Some(Ok((inbox, Err(error)))) => {
+                        tracing::warn!(inbox, error = %error, "inbox did not end orderly; its work is taken up again at the next start");
+                        first_error.get_or_insert(error);
+                    }
+                    Some(_) => {}
+                },
+                () = tokio::time::sleep(self.shared.options.lease / 3) => {
+                    if let Err(error) = self.leases.renew(&self.shared).await {
+                        tracing::warn!(error = %error, "leases were not renewed during the shutdown");
+                    }
+                }
+            }
+        }
+        first_error.map_or(Ok(()), Err)
+    }
+}
+
+/// Wakes the lanes: at once when something was recorded in this process, and by polling underneath, fast after something
+/// happened and slower and slower while nothing does.
+async fn poll<S: Storage>(shared: Arc<Shared<S>>) {
+    let mut recorded = wake::subscribe();
+    let mut pause = shared.options.poll_min;
+    loop {
+        tokio::select! {
+            changed = recorded.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+                pause = shared.options.poll_min;
+            }
+            () = tokio::time::sleep(pause) => {
+                let busy = shared.tails.values().fold(false, |busy, tail| tail.was_busy() || busy);
+                pause = if busy { shared.options.poll_min } else { (pause * 2).min(shared.options.poll_max) };
+            }
+        }
+        shared.bump();
+    }
+}

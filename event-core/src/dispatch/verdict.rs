@@ -1,0 +1,137 @@
+//! What a handler's result means for its event: done, or which failure row.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::plan::Plan;
+use crate::inbox::{ErrorKind, InboxResult, Outcome, Retry};
+use crate::names::EventRef;
+use crate::recorded::StoredEvent;
+use crate::storage::{Failure, FailureKey, FailureState, stored_text};
+
+const SHORTEST_SNOOZE: Duration = Duration::from_millis(1);
+
+/// The end of an attempt.
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    /// No row is left.
+    Done,
+    /// This row is to stand.
+    Row(Failure),
+}
+
+/// Judges the end of attempt number `attempt`; `before` is the row that stood while it ran.
+pub(crate) fn judge(
+    plan: &Plan,
+    event: &StoredEvent,
+    attempt: u32,
+    before: Option<&Failure>,
+    result: &InboxResult,
+    now: DateTime<Utc>,
+) -> Verdict {
+    match result {
+        Ok(Outcome::Snoozed(until)) => {
+            let mut row = row(plan, event, before, now);
+            row.state = FailureState::Snoozed;
+            // A snooze counts no attempt.
+            row.attempts = attempt.saturating_sub(1);
+            // Never at once again: a handler that snoozes into the past would be all that the lane does.
+            row.next_attempt_at = Some((*until).max(later(now, SHORTEST_SNOOZE)));
+            Verdict::Row(row)
+        }
+        Ok(_) => Verdict::Done,
+        Err(error) => {
+            let policy = &plan.descriptor.settings().retry;
+            let mut row = row(plan, event, before, now);
+            row.attempts = attempt;
+            row.kind = error.kind().as_str().to_owned();
+            row.error = stored_text(error.message());
+            row.last_failed_at = now;
+            if error.kind() == ErrorKind::Decode || error.retry() == Retry::Never || attempt >= policy.max_attempts {
+                row.state = FailureState::Dead;
+                row.next_attempt_at = None;
+            } else {
+                let wait = match error.retry() {
+                    Retry::After(delay) => delay,
+                    _ => policy.wait(attempt, fastrand::f64()),
+                };
+                row.state = FailureState::Retrying;
+                row.next_attempt_at = Some(later(now, wait));
+            }
+            Verdict::Row(row)
+        }
+    }
+}
+
+/// The row of an attempt that is about to run and may end the process: counted before the handler starts.
+pub(crate) fn begun(plan: &Plan, event: &StoredEvent, before: Option<&Failure>, now: DateTime<Utc>) -> Failure {
+    let mut row = row(plan, event, before, now);
+    row.attempts += 1;
+    row.state = FailureState::Retrying;
+    // Nobody picks it up while it runs; the claim that follows a crash makes it due again.
+    row.next_attempt_at = None;
+    row.started_at = Some(now);
+    if row.kind.is_empty() {
+        row.kind = "crash".to_owned();
+        row.error = "begun, and not ended: the process stopped before its handler did".to_owned();
+    }
+    row
+}
+
+/// The dead letter of a delivery whose attempts are used up without an end of its own (the process died in each).
+pub(crate) fn exhausted(before: &Failure, now: DateTime<Utc>) -> Failure {
+    let mut row = before.clone();
+    row.state = FailureState::Dead;
+    row.next_attempt_at = None;
+    row.started_at = None;
+    row.kind = "crash".to_owned();
+    row.error = format!("the process ended during the last of {} attempts", row.attempts);
+    row.last_failed_at = now;
+    row
+}
+
+/// The row of an event that waits for an earlier one of its subject.
+pub(crate) fn parked(plan: &Plan, event: &StoredEvent, now: DateTime<Utc>) -> Failure {
+    let mut row = row(plan, event, None, now);
+    row.state = FailureState::Parked;
+    row
+}
+
+/// The dead letter of an event that the log no longer holds.
+pub(crate) fn gone(before: &Failure, now: DateTime<Utc>) -> Failure {
+    let mut row = before.clone();
+    row.state = FailureState::Dead;
+    row.next_attempt_at = None;
+    row.started_at = None;
+    row.kind = ErrorKind::Decode.as_str().to_owned();
+    row.error = "the log no longer holds the event".to_owned();
+    row.last_failed_at = now;
+    row
+}
+
+fn row(plan: &Plan, event: &StoredEvent, before: Option<&Failure>, now: DateTime<Utc>) -> Failure {
+    match before {
+        Some(before) => Failure { started_at: None, ..before.clone() },
+        None => Failure {
+            key: FailureKey {
+                inbox: plan.name().to_owned(),
+                event: EventRef { log: event.at.log.clone(), id: event.at.id },
+            },
+            subject: event.subject.clone(),
+            action: event.action.clone(),
+            state: FailureState::Retrying,
+            attempts: 0,
+            next_attempt_at: None,
+            kind: String::new(),
+            error: String::new(),
+            started_at: None,
+            first_failed_at: now,
+            last_failed_at: now,
+        },
+    }
+}
+
+fn later(now: DateTime<Utc>, wait: Duration) -> DateTime<Utc> {
+    TimeDelta::from_std(wait).ok().and_then(|wait| now.checked_add_signed(wait)).unwrap_or(now)
+}

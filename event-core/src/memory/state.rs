@@ -1,0 +1,114 @@
+//! What the in-memory log holds, and its changes.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use tokio::time::Instant;
+
+use super::MemoryError;
+use crate::cursor::SavedCursor;
+use crate::names::{EventRef, LogName};
+use crate::recorded::StoredEvent;
+use crate::recording::{NewEvent, Saved};
+use crate::storage::{Failure, FailureChange, FailureKey, FailureState, Save, StorageError};
+
+#[derive(Debug, Default)]
+pub(super) struct State {
+    logs: HashMap<LogName, Vec<Arc<StoredEvent>>>,
+    pub(super) cursors: BTreeMap<(String, LogName), CursorRow>,
+    pub(super) leases: HashMap<String, Lease>,
+    pub(super) failures: BTreeMap<FailureKey, Failure>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct CursorRow {
+    pub(super) cursor: SavedCursor,
+    pub(super) saves: i64,
+    pub(super) epoch: i64,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Lease {
+    pub(super) owner: String,
+    pub(super) until: Instant,
+}
+
+impl State {
+    pub(super) fn events(&self, log: &LogName) -> &[Arc<StoredEvent>] {
+        self.logs.get(log).map_or(&[], Vec::as_slice)
+    }
+
+    pub(super) fn append(&mut self, new: NewEvent, now: DateTime<Utc>) -> Result<Saved, MemoryError> {
+        let events = self.logs.entry(LogName::from_static(new.log)).or_default();
+        if let Some(key) = &new.idempotency_key
+            && let Some(existing) = events.iter().find(|event| event.idempotency_key.as_deref() == Some(key))
+        {
+            let at = existing.at.clone();
+            return if new.is_same_as(existing) {
+                Ok(Saved::AlreadyRecorded(at))
+            } else {
+                Err(MemoryError::KeyConflict { existing: at })
+            };
+        }
+        let id = events.last().map_or(0, |event| event.id()) + 1;
+        let at = EventRef::new(new.log, id);
+        events.push(Arc::new(new.into_stored(at.clone(), now)));
+        Ok(Saved::Recorded(at))
+    }
+
+    /// All of a save or nothing.
+    pub(super) fn apply(&mut self, save: &Save) -> Result<(), StorageError> {
+        for cursor in &save.cursors {
+            let row = self.cursors.get(&(save.inbox.to_owned(), cursor.log.clone()));
+            if row.is_none_or(|row| row.epoch != save.epoch || row.saves != cursor.saves) {
+                return Err(StorageError::fenced(save.inbox));
+            }
+        }
+        let mut failures = self.failures.clone();
+        for change in &save.failures {
+            if !change_row(&mut failures, change) {
+                return Err(StorageError::fenced(save.inbox));
+            }
+        }
+        self.failures = failures;
+        for cursor in &save.cursors {
+            if let Some(row) = self.cursors.get_mut(&(save.inbox.to_owned(), cursor.log.clone())) {
+                row.cursor = cursor.cursor.clone();
+                row.saves += 1;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Makes one change; false if the row is not as the change saw it.
+fn change_row(failures: &mut BTreeMap<FailureKey, Failure>, change: &FailureChange) -> bool {
+    match change {
+        FailureChange::Insert(failure) => failures.insert(failure.key.clone(), failure.clone()).is_none(),
+        FailureChange::Update { failure, attempts } => match failures.get_mut(&failure.key) {
+            Some(row) if row.attempts == *attempts => {
+                *row = failure.clone();
+                true
+            }
+            _ => false,
+        },
+        FailureChange::Remove { key, attempts } => {
+            let there = failures.get(key).is_some_and(|row| row.attempts == *attempts);
+            there && failures.remove(key).is_some()
+        }
+        FailureChange::Unpark { inbox, after, subject, due } => {
+            let next = failures.values_mut().find(|row| {
+                row.state == FailureState::Parked
+                    && row.key.inbox == *inbox
+                    && row.key.event.log == after.log
+                    && row.subject == *subject
+            });
+            if let Some(row) = next {
+                row.state = FailureState::Retrying;
+                row.next_attempt_at = Some(*due);
+            }
+            true
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! The storage trait over the in-memory log.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use tokio::time::Instant;
+
+use super::MemoryLog;
+use super::state::{CursorRow, Lease};
+use crate::cursor::{IdSet, SavedCursor};
+use crate::inbox::Start;
+use crate::names::{LogName, SubjectRef};
+use crate::storage::{
+    Claimed, DeadLetter, DeadLetterQuery, DueFailure, Failure, FailureKey, FailureState, LoadedCursor, Read, ReadEvent,
+    Save, Storage, StorageError, StorageErrorKind, Wish,
+};
+
+/// A save that waits for its commit. Handlers can't write in memory, so that there is nothing else to undo.
+#[derive(Debug, Default)]
+pub struct MemoryTransaction {
+    staged: Mutex<Option<Save>>,
+}
+
+impl Storage for MemoryLog {
+    type Transaction = MemoryTransaction;
+    type Proof = ();
+
+    async fn check(&self, _logs: &[LogName]) -> Result<(), StorageError> {
+        Ok(())
+    }
+
+    async fn place(&self, wishes: &[Wish]) -> Result<(), StorageError> {
+        let mut state = self.lock();
+        for wish in wishes {
+            for log in &wish.logs {
+                let high = match wish.start {
+                    Start::Now => state.events(log).last().map_or(0, |event| event.id()),
+                    Start::Beginning => 0,
+                };
+                let start = SavedCursor { high, ceiling: high, ..SavedCursor::default() };
+                let key = (wish.inbox.to_owned(), log.clone());
+                state.cursors.entry(key).or_insert_with(|| CursorRow { cursor: start, ..CursorRow::default() });
+            }
+        }
+        Ok(())
+    }
+
+    async fn claim(
+        &self,
+        owner: &str,
+        lease: Duration,
+        wishes: &[Wish],
+        now: DateTime<Utc>,
+    ) -> Result<Vec<Claimed>, StorageError> {
+        let mut state = self.lock();
+        let mut claimed = Vec::new();
+        for wish in wishes {
+            let held =
+                state.leases.get(wish.inbox).is_some_and(|held| held.owner != owner && held.until > Instant::now());
+            if held {
+                continue;
+            }
+            let until = Instant::now() + lease;
+            state.leases.insert(wish.inbox.to_owned(), Lease { owner: owner.to_owned(), until });
+            let mut cursors = Vec::new();
+            let mut epoch = 0;
+            for ((inbox, log), row) in &mut state.cursors {
+                if inbox == wish.inbox {
+                    row.epoch += 1;
+                    epoch = row.epoch;
+                    cursors.push(LoadedCursor { log: log.clone(), saves: row.saves, cursor: row.cursor.clone() });
+                }
+            }
+            for cursor in &cursors {
+                let newest = state.events(&cursor.log).last().map_or(0, |event| event.id());
+                if cursor.cursor.high > newest {
+                    return Err(StorageError::new(StorageErrorKind::Reset, format!("log `{}` was reset", cursor.log)));
+                }
+            }
+            for row in state.failures.values_mut() {
+                if row.key.inbox == wish.inbox && row.started_at.is_some() && row.state == FailureState::Retrying {
+                    row.next_attempt_at = Some(now);
+                }
+            }
+            claimed.push(Claimed { inbox: wish.inbox.to_owned(), epoch, cursors });
+        }
+        Ok(claimed)
+    }
+
+    async fn renew(&self, owner: &str, lease: Duration, held: &[(String, i64)]) -> Result<Vec<String>, StorageError> {
+        let mut state = self.lock();
+        let mut still = Vec::new();
+        for (inbox, _) in held {
+            if let Some(known) = state.leases.get_mut(inbox).filter(|known| known.owner == owner) {
+                known.until = Instant::now() + lease;
+                still.push(inbox.clone());
+            }
+        }
+        Ok(still)
+    }
+
+    async fn release(&self, owner: &str, inbox: &str, _epoch: i64) -> Result<(), StorageError> {
+        let mut state = self.lock();
+        if state.leases.get(inbox).is_some_and(|held| held.owner == owner) {
+            state.leases.remove(inbox);
+        }
+        Ok(())
+    }
+
+    async fn known_inboxes(&self) -> Result<Vec<String>, StorageError> {
+        let mut names: Vec<_> = self.lock().cursors.keys().map(|(inbox, _)| inbox.clone()).collect();
+        names.dedup();
+        Ok(names)
+    }
+
+    async fn read(&self, read: Read<'_>) -> Result<Vec<ReadEvent>, StorageError> {
+        let state = self.lock();
+        let events = state.events(read.log);
+        let again = events
+            .iter()
+            .filter(|event| read.also.contains(event.id()) && read.after.is_none_or(|after| event.id() <= after));
+        let new = events.iter().filter(|event| read.after.is_some_and(|after| event.id() > after));
+        let limit = usize::try_from(read.limit).unwrap_or(usize::MAX);
+        Ok(again.chain(new.take(limit)).cloned().map(Ok).collect())
+    }
+
+    async fn ripe(&self, _log: &LogName, missing: &IdSet, _proof: &mut ()) -> Result<IdSet, StorageError> {
+        // Ids are given out and made visible in one step.
+        Ok(missing.clone())
+    }
+
+    async fn save(&self, save: &Save) -> Result<(), StorageError> {
+        self.lock().apply(save)
+    }
+
+    async fn begin(&self) -> Result<MemoryTransaction, StorageError> {
+        Ok(MemoryTransaction::default())
+    }
+
+    async fn savepoint(&self, _transaction: &MemoryTransaction) -> Result<MemoryTransaction, StorageError> {
+        Ok(MemoryTransaction::default())
+    }
+
+    async fn release_savepoint(&self, _savepoint: MemoryTransaction) -> Result<(), StorageError> {
+        Ok(())
+    }
+
+    async fn rollback(&self, _transaction: MemoryTransaction) -> Result<(), StorageError> {
+        Ok(())
+    }
+
+    async fn save_in(&self, transaction: &MemoryTransaction, save: &Save) -> Result<(), StorageError> {
+        *transaction.staged.lock().unwrap_or_else(PoisonError::into_inner) = Some(save.clone());
+        Ok(())
+    }
+
+    async fn commit(&self, transaction: MemoryTransaction) -> Result<(), StorageError> {
+        match transaction.staged.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            Some(save) => self.lock().apply(&save),
+            None => Ok(()),
+        }
+    }
+
+    async fn due(&self, inbox: &str, now: DateTime<Utc>, limit: u64) -> Result<Vec<DueFailure>, StorageError> {
+        let state = self.lock();
+        let mut rows: Vec<_> = state
+            .failures
+            .values()
+            .filter(|row| row.key.inbox == inbox && row.next_attempt_at.is_some_and(|due| due <= now))
+            .cloned()
+            .collect();
+        rows.sort_by_key(|row| (row.next_attempt_at, row.key.clone()));
+        rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        let event = |row: &Failure| -> Option<Arc<_>> {
+            state.events(&row.key.event.log).iter().find(|event| event.id() == row.key.event.id).cloned()
+        };
+        Ok(rows.into_iter().map(|failure| DueFailure { event: event(&failure).map(Ok), failure }).collect())
+    }
+
+    async fn next_due(&self, inboxes: &[String]) -> Result<Vec<(String, DateTime<Utc>)>, StorageError> {
+        let state = self.lock();
+        let due = |inbox: &String| {
+            let rows = state.failures.values().filter(|row| row.key.inbox == *inbox);
+            rows.filter_map(|row| row.next_attempt_at).min().map(|due| (inbox.clone(), due))
+        };
+        Ok(inboxes.iter().filter_map(due).collect())
+    }
+
+    async fn open_subjects(&self, inbox: &str) -> Result<Vec<(LogName, SubjectRef, u64)>, StorageError> {
+        let mut subjects: Vec<(LogName, SubjectRef, u64)> = Vec::new();
+        for row in self.lock().failures.values() {
+            if row.key.inbox == inbox && row.state != FailureState::Dead {
+                let known =
+                    subjects.iter_mut().find(|(log, subject, _)| *log == row.key.event.log && *subject == row.subject);
+                match known {
+                    Some((_, _, rows)) => *rows += 1,
+                    None => subjects.push((row.key.event.log.clone(), row.subject.clone(), 1)),
+                }
+            }
+        }
+        Ok(subjects)
+    }
+
+    async fn dead_letters(&self, query: &DeadLetterQuery) -> Result<Vec<DeadLetter>, StorageError> {
+        let state = self.lock();
+        let mut dead: Vec<_> = state
+            .failures
+            .values()
+            .filter(|row| {
+                row.state == FailureState::Dead && query.inbox.as_ref().is_none_or(|inbox| *inbox == row.key.inbox)
+            })
+            .filter(|row| query.after.as_ref().is_none_or(|after| (row.last_failed_at, &row.key) < (after.0, &after.1)))
+            .cloned()
+            .collect();
+        dead.sort_by(|a, b| (b.last_failed_at, &b.key).cmp(&(a.last_failed_at, &a.key)));
+        dead.truncate(usize::try_from(query.limit).unwrap_or(usize::MAX));
+        Ok(dead.into_iter().map(|failure| DeadLetter { failure }).collect())
+    }
+
+    async fn retry_dead(&self, key: &FailureKey, attempts: u32, now: DateTime<Utc>) -> Result<bool, StorageError> {
+        let mut state = self.lock();
+        let row = state.failures.get_mut(key).filter(|row| row.state == FailureState::Dead && row.attempts == attempts);
+        Ok(row
+            .map(|row| {
+                row.state = FailureState::Retrying;
+                row.attempts = 0;
+                row.next_attempt_at = Some(now);
+            })
+            .is_some())
+    }
+
+    async fn discard_dead(&self, key: &FailureKey, attempts: u32) -> Result<bool, StorageError> {
+        let mut state = self.lock();
+        let there =
+            state.failures.get(key).is_some_and(|row| row.state == FailureState::Dead && row.attempts == attempts);
+        Ok(there && state.failures.remove(key).is_some())
+    }
+}

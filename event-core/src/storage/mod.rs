@@ -1,0 +1,223 @@
+//! The one trait that databases implement, and the words it is spoken in.
+//!
+//! The dispatcher is written once, over this trait; what differs between databases (how a missing id is proved dead, whose
+//! clock a lease goes by, how rows are locked) is below it.
+
+mod error;
+mod failure;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use crate::cursor::{IdSet, SavedCursor};
+use crate::inbox::Start;
+use crate::names::LogName;
+use crate::recorded::StoredEvent;
+
+pub use error::{StorageError, StorageErrorKind};
+pub(crate) use failure::stored_text;
+pub use failure::{
+    DeadLetter, DeadLetterQuery, DueFailure, ERROR_MAX, Failure, FailureChange, FailureKey, FailureState,
+};
+
+/// An inbox that a worker would like to own.
+#[derive(Clone, Debug)]
+pub struct Wish {
+    /// The inbox's stored name.
+    pub inbox: &'static str,
+    /// The logs it takes events from.
+    pub logs: Vec<LogName>,
+    /// Where its cursor starts in a log that it has none in.
+    pub start: Start,
+}
+
+/// An inbox that a worker owns from now on.
+#[derive(Clone, Debug)]
+pub struct Claimed {
+    /// The inbox's stored name.
+    pub inbox: String,
+    /// The fence of this ownership: every save says it, and a save of an older epoch is refused.
+    pub epoch: i64,
+    /// Its cursors, as they were loaded after the epoch was raised.
+    pub cursors: Vec<LoadedCursor>,
+}
+
+/// A cursor as loaded.
+#[derive(Clone, Debug)]
+pub struct LoadedCursor {
+    /// The log.
+    pub log: LogName,
+    /// How often it was saved: the second half of the fence.
+    pub saves: i64,
+    /// The cursor.
+    pub cursor: SavedCursor,
+}
+
+/// One read of a log: one statement, one snapshot, sorted by id.
+#[derive(Clone, Debug)]
+pub struct Read<'a> {
+    /// The log.
+    pub log: &'a LogName,
+    /// Ids above this one; `None` to read only `also`.
+    pub after: Option<i64>,
+    /// At most so many of them.
+    pub limit: u64,
+    /// And these, wherever they are visible.
+    pub also: &'a IdSet,
+}
+
+/// An event as read, or the reason why its row can't be read at all.
+pub type ReadEvent = Result<Arc<StoredEvent>, UnreadableEvent>;
+
+/// A row of a log that can't be read as an event (its JSON is broken, say). Its id and subject are known all the same, so
+/// that it goes to the dead letters of those who wanted it and holds up nobody.
+#[derive(Clone, Debug)]
+pub struct UnreadableEvent {
+    /// What could be read: the metadata is empty.
+    pub event: Arc<StoredEvent>,
+    /// What is wrong with the row; names no value.
+    pub reason: String,
+}
+
+/// A save: cursors and failure rows, one transaction, fenced.
+#[derive(Clone, Debug)]
+pub struct Save {
+    /// The inbox.
+    pub inbox: &'static str,
+    /// The ownership's fence.
+    pub epoch: i64,
+    /// The cursors to write; at least one, since each carries the other half of the fence.
+    pub cursors: Vec<CursorSave>,
+    /// The failure rows to change.
+    pub failures: Vec<FailureChange>,
+}
+
+/// One cursor in a save.
+#[derive(Clone, Debug)]
+pub struct CursorSave {
+    /// The log.
+    pub log: LogName,
+    /// The counter as loaded or last saved; the save raises it by one, and is refused if it differs.
+    pub saves: i64,
+    /// The cursor.
+    pub cursor: SavedCursor,
+}
+
+/// What databases do for the dispatcher.
+///
+/// The order of a transactional batch is `begin`, `savepoint`, handlers, `release`, `save_in`, `commit`. Whatever fails in
+/// between, the caller drops the transaction, which must roll it back.
+pub trait Storage: Send + Sync + 'static {
+    /// An open transaction, or a savepoint within one. Dropped, it rolls back.
+    type Transaction: Send + Sync + 'static;
+    /// What a proof that missing ids are dead remembers between two looks.
+    type Proof: Default + Send + Sync + 'static;
+
+    /// Checks that the tables are there and the log's preconditions hold.
+    fn check(&self, logs: &[LogName]) -> impl Future<Output = Result<(), StorageError>> + Send;
+
+    /// Makes the cursors that the wished-for inboxes lack; owns nothing.
+    fn place(&self, wishes: &[Wish]) -> impl Future<Output = Result<(), StorageError>> + Send;
+
+    /// Takes those inboxes that nobody holds a lease on (or that `owner` holds itself) for `lease`: raises the epoch first,
+    /// then loads the cursors. Failure rows whose attempt was under way become due at `now`. Refuses ([`StorageErrorKind::Reset`]) when a cursor stands beyond what its log ever gave out.
+    fn claim(
+        &self,
+        owner: &str,
+        lease: Duration,
+        wishes: &[Wish],
+        now: DateTime<Utc>,
+    ) -> impl Future<Output = Result<Vec<Claimed>, StorageError>> + Send;
+
+    /// Prolongs the leases by `lease` from now, by the database's clock; gives the names of those still held.
+    fn renew(
+        &self,
+        owner: &str,
+        lease: Duration,
+        held: &[(String, i64)],
+    ) -> impl Future<Output = Result<Vec<String>, StorageError>> + Send;
+
+    /// Gives the inbox up, so that another worker takes it at once.
+    fn release(&self, owner: &str, inbox: &str, epoch: i64) -> impl Future<Output = Result<(), StorageError>> + Send;
+
+    /// Names every inbox that has a cursor.
+    fn known_inboxes(&self) -> impl Future<Output = Result<Vec<String>, StorageError>> + Send;
+
+    /// Reads a log.
+    fn read(&self, read: Read<'_>) -> impl Future<Output = Result<Vec<ReadEvent>, StorageError>> + Send;
+
+    /// The missing ids that a read started after this call decides: visible there, or never. Never a guess by age.
+    fn ripe(
+        &self,
+        log: &LogName,
+        missing: &IdSet,
+        proof: &mut Self::Proof,
+    ) -> impl Future<Output = Result<IdSet, StorageError>> + Send;
+
+    /// Saves in a transaction of its own.
+    fn save(&self, save: &Save) -> impl Future<Output = Result<(), StorageError>> + Send;
+
+    /// Begins a transaction that may write.
+    fn begin(&self) -> impl Future<Output = Result<Self::Transaction, StorageError>> + Send;
+
+    /// Begins a savepoint.
+    fn savepoint(
+        &self,
+        transaction: &Self::Transaction,
+    ) -> impl Future<Output = Result<Self::Transaction, StorageError>> + Send;
+
+    /// Ends a savepoint, keeping its writes. Fails if the transaction was ended inside it.
+    fn release_savepoint(&self, savepoint: Self::Transaction) -> impl Future<Output = Result<(), StorageError>> + Send;
+
+    /// Undoes a transaction or a savepoint.
+    fn rollback(&self, transaction: Self::Transaction) -> impl Future<Output = Result<(), StorageError>> + Send;
+
+    /// Saves in the open transaction, as its last write.
+    fn save_in(
+        &self,
+        transaction: &Self::Transaction,
+        save: &Save,
+    ) -> impl Future<Output = Result<(), StorageError>> + Send;
+
+    /// Commits.
+    fn commit(&self, transaction: Self::Transaction) -> impl Future<Output = Result<(), StorageError>> + Send;
+
+    /// The failure rows of an inbox that are due by `now`, the longest due first, with their events.
+    fn due(
+        &self,
+        inbox: &str,
+        now: DateTime<Utc>,
+        limit: u64,
+    ) -> impl Future<Output = Result<Vec<DueFailure>, StorageError>> + Send;
+
+    /// When each inbox's next failure row is due; inboxes without one are left out.
+    fn next_due(
+        &self,
+        inboxes: &[String],
+    ) -> impl Future<Output = Result<Vec<(String, DateTime<Utc>)>, StorageError>> + Send;
+
+    /// How many failure rows of each subject stand open (not dead): what an ordered inbox parks events behind.
+    fn open_subjects(
+        &self,
+        inbox: &str,
+    ) -> impl Future<Output = Result<Vec<(LogName, crate::names::SubjectRef, u64)>, StorageError>> + Send;
+
+    /// Lists dead letters, the newest failure first.
+    fn dead_letters(
+        &self,
+        query: &DeadLetterQuery,
+    ) -> impl Future<Output = Result<Vec<DeadLetter>, StorageError>> + Send;
+
+    /// Makes a dead letter due at `now` with its attempts begun anew, if it still is one with these attempts; whether it was.
+    fn retry_dead(
+        &self,
+        key: &FailureKey,
+        attempts: u32,
+        now: DateTime<Utc>,
+    ) -> impl Future<Output = Result<bool, StorageError>> + Send;
+
+    /// Removes a dead letter, if it still is one with these attempts; whether it was. The event itself stays.
+    fn discard_dead(&self, key: &FailureKey, attempts: u32) -> impl Future<Output = Result<bool, StorageError>> + Send;
+}

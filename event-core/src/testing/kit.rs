@@ -1,0 +1,184 @@
+//! The kit itself.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use chrono::{SubsecRound, Utc};
+
+use super::processed::{KitEvent, Processed};
+use crate::clock::Clock;
+use crate::cursor::IdSet;
+use crate::dispatch::{BuildErrors, Builder, Dispatcher, Report};
+use crate::inbox::Inbox;
+use crate::memory::MemoryLog;
+use crate::names::LogName;
+use crate::recorded::StoredEvent;
+use crate::recording::RecordingError;
+use crate::registry;
+use crate::storage::{DeadLetter, Read, Storage, StorageError};
+
+/// What keeps a test kit from working.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum KitError {
+    /// The dispatcher can't be built.
+    #[error(transparent)]
+    Build(#[from] BuildErrors),
+    /// The storage can't be used.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The event to try is no valid recording.
+    #[error(transparent)]
+    Recording(#[from] RecordingError),
+    /// The inbox is not among those the kit was built with.
+    #[error("inbox `{0}` is not in this kit: it was built with `.only(...)` and without it")]
+    NotInKit(&'static str),
+}
+
+/// A dispatcher for tests, with a clock that stands still until it is moved.
+///
+/// ```
+/// # async fn example<E: event_core::DomainEvent>(closed: E) -> Result<(), Box<dyn std::error::Error>> {
+/// use event_core::{RecordOn, testing::TestKit};
+/// use std::time::Duration;
+///
+/// let kit = TestKit::in_memory(|dispatcher| dispatcher).await?;
+/// kit.storage().record(closed.on(7).by_system())?;
+/// let report = kit.drain().await?;
+/// assert_eq!(report.total().failed, 0);
+/// kit.advance(Duration::from_secs(300));
+/// # Ok(()) }
+/// ```
+pub struct TestKit<S: Storage = MemoryLog> {
+    dispatcher: Dispatcher<S>,
+    clock: Clock,
+    /// Events up to here were forgotten, per log.
+    pub(super) forgotten: HashMap<LogName, i64>,
+}
+
+impl TestKit<MemoryLog> {
+    /// A kit over a new in-memory log; `configure` gives state, or names the inboxes to run.
+    ///
+    /// # Errors
+    /// What keeps the dispatcher from being built.
+    pub async fn in_memory(configure: impl FnOnce(Builder<MemoryLog>) -> Builder<MemoryLog>) -> Result<Self, KitError> {
+        let clock = Clock::manual(Utc::now().trunc_subsecs(6));
+        Self::with_clock(MemoryLog::with_clock(clock.clone()), clock, configure).await
+    }
+}
+
+impl<S: Storage> TestKit<S> {
+    /// A kit over this storage. Its inboxes are registered at once: they see everything recorded from here on.
+    ///
+    /// # Errors
+    /// What keeps the dispatcher from being built, or the storage from being used.
+    pub async fn new(storage: S, configure: impl FnOnce(Builder<S>) -> Builder<S>) -> Result<Self, KitError> {
+        Self::with_clock(storage, Clock::manual(Utc::now().trunc_subsecs(6)), configure).await
+    }
+
+    async fn with_clock(
+        storage: S,
+        clock: Clock,
+        configure: impl FnOnce(Builder<S>) -> Builder<S>,
+    ) -> Result<Self, KitError> {
+        let dispatcher = configure(Dispatcher::builder(storage).clock(clock.clone())).build()?;
+        dispatcher.register().await?;
+        Ok(Self { dispatcher, clock, forgotten: HashMap::new() })
+    }
+
+    /// The storage.
+    pub fn storage(&self) -> &S {
+        self.dispatcher.storage()
+    }
+
+    /// The dispatcher.
+    pub fn dispatcher(&self) -> &Dispatcher<S> {
+        &self.dispatcher
+    }
+
+    /// The kit's clock.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Moves the clock forward: what was to be retried or snoozed until then is due.
+    pub fn advance(&self, by: Duration) {
+        self.clock.advance(by);
+    }
+
+    /// Runs one inbox on one event, now, without cursors and retries: the first attempt. A transactional inbox commits.
+    ///
+    /// # Errors
+    /// A recording that is not valid, or an error of the storage; a handler's error is [`Processed::Failed`].
+    pub async fn process<I: Inbox>(&self, event: impl Into<KitEvent>) -> Result<Processed, KitError> {
+        let name = I::descriptor().name();
+        let stored = event.into().stored(self.clock.now())?;
+        let attempt = self.dispatcher.attempt(name, stored).await?;
+        attempt.ok_or(KitError::NotInKit(name))
+    }
+
+    /// Delivers everything that is due now.
+    ///
+    /// # Errors
+    /// Any error of the storage.
+    pub async fn drain(&self) -> Result<Report, StorageError> {
+        self.dispatcher.drain().await
+    }
+
+    /// Delivers everything to its end, moving the clock to each next attempt: nothing is left but dead letters.
+    ///
+    /// # Errors
+    /// Any error of the storage.
+    pub async fn run_to_end(&self) -> Result<Report, StorageError> {
+        let before = self.dispatcher.report();
+        let mut last = self.drain().await?;
+        while last.complete
+            && let Some(due) = self.dispatcher.next_due().await?
+        {
+            self.clock.advance_to(due);
+            last = self.drain().await?;
+        }
+        let mut report = self.dispatcher.report();
+        for (inbox, counted) in &mut report.inboxes {
+            *counted = counted.since(before.inboxes[inbox]);
+        }
+        Ok(Report { complete: last.complete, held_elsewhere: last.held_elsewhere, ..report })
+    }
+
+    /// The newest hundred dead letters.
+    ///
+    /// # Errors
+    /// Any error of the storage.
+    pub async fn dead_letters(&self) -> Result<Vec<DeadLetter>, StorageError> {
+        self.dispatcher.dead_letters().newest().await
+    }
+
+    /// Every event of a log, oldest first, that was recorded since [`TestKit::forget_recorded`].
+    pub(super) async fn stored(&self, log: &'static str) -> Result<Vec<std::sync::Arc<StoredEvent>>, StorageError> {
+        let log = LogName::from_static(log);
+        let after = self.forgotten.get(&log).copied().unwrap_or(0);
+        let read = Read { log: &log, after: Some(after), limit: u64::from(u32::MAX), also: &IdSet::new() };
+        let events = self.storage().read(read).await?;
+        Ok(events.into_iter().map(|event| event.unwrap_or_else(|broken| broken.event)).collect())
+    }
+
+    /// Assertions look only at what is recorded from here on.
+    ///
+    /// # Errors
+    /// Any error of the storage.
+    pub async fn forget_recorded(&mut self) -> Result<(), StorageError> {
+        for event in registry::events() {
+            if let Some(newest) = self.stored(event.log()).await?.last() {
+                self.forgotten.insert(LogName::from_static(event.log()), newest.id());
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<S: Storage> std::fmt::Debug for TestKit<S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let dispatcher: &dyn std::fmt::Debug = &self.dispatcher;
+        f.debug_struct("TestKit").field("dispatcher", dispatcher).finish_non_exhaustive()
+    }
+}
