@@ -1,0 +1,73 @@
+//! `migrate`: the migrations with a migration table of their own, for users without a migrator.
+
+use std::collections::BTreeSet;
+
+use event_core::{SHARED_LOG, registry};
+use sea_orm::sea_query::IntoIden;
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DbErr, DynIden, TransactionTrait,
+    sea_query::{Alias, Query},
+};
+use sea_orm_migration::{MigrationTrait, MigratorTraitSelf, SchemaManager};
+
+use super::{all, log};
+use crate::backend::dialect;
+use crate::transact;
+
+const TABLE: &str = "event_migrations";
+
+/// Makes every table that is missing: the shared log, the logs of all linked event enums, and the tables they share.
+///
+/// Remembers what it made in `event_migrations`; called again, it makes what a newly linked enum needs and nothing else.
+/// Runs in one transaction, so that of two programs that start at once one waits for the other.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), sea_orm::DbErr> {
+/// let db = sea_orm::Database::connect("sqlite::memory:").await?;
+/// event_sea_orm::migrate(&db).await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// What the database says; a table of a log's name that this function did not make; a database that is not supported.
+pub async fn migrate(db: &DatabaseConnection) -> Result<(), DbErr> {
+    dialect(db.get_database_backend())?;
+    let transaction = db.begin_with_options(transact::options()).await?;
+    let mut logs: BTreeSet<String> = registry::events().iter().map(|event| event.log().to_owned()).collect();
+    logs.extend(applied_logs(&transaction).await?);
+    logs.remove(SHARED_LOG);
+    OwnMigrator { logs }.up(&transaction, None).await?;
+    transaction.commit().await
+}
+
+struct OwnMigrator {
+    logs: BTreeSet<String>,
+}
+
+impl MigratorTraitSelf for OwnMigrator {
+    fn migrations(&self) -> Vec<Box<dyn MigrationTrait>> {
+        let mut migrations = all();
+        migrations.extend(self.logs.iter().map(|name| log(name)));
+        migrations
+    }
+
+    fn migration_table_name(&self) -> DynIden {
+        Alias::new(TABLE).into_iden()
+    }
+}
+
+/// The logs made earlier, also those whose enum is no longer linked: a migrator refuses to run without them.
+async fn applied_logs<C: ConnectionTrait + TransactionTrait>(db: &C) -> Result<Vec<String>, DbErr>
+where
+    for<'c> &'c C: sea_orm_migration::IntoSchemaManagerConnection<'c>,
+{
+    if !SchemaManager::new(db).has_table(TABLE).await? {
+        return Ok(Vec::new());
+    }
+    let select = Query::select().column(Alias::new("version")).from(Alias::new(TABLE)).to_owned();
+    let names = db.query_all(&select).await?.into_iter().map(|row| row.try_get::<String>("", "version"));
+    let names: Vec<_> = names.collect::<Result<_, _>>()?;
+    Ok(names.iter().filter_map(|name| name.strip_prefix(super::log::PREFIX)).map(str::to_owned).collect())
+}

@@ -1,0 +1,109 @@
+//! The tables on SQLite.
+
+/// A log.
+///
+/// - `AUTOINCREMENT`, or ids begin anew when the newest rows are gone.
+/// - `created_at` is written in just the form in which SeaORM (sqlx) writes a `DateTime<Utc>`: a fraction of three, six or
+///   nine digits, or none. Text in that form sorts by time, since `+` comes before `.`, and that before the digits.
+/// - `INSERT OR REPLACE` deletes without firing DELETE triggers (unless `recursive_triggers` is on), hence the BEFORE INSERT
+///   trigger. `NEW.id` is -1 there when the database chooses the id.
+/// - `sqlite_sequence` is written at the end of a statement: in an AFTER INSERT trigger it holds the newest id *before* the
+///   statement, also of rows that are gone, and `max(id)` the newest within it.
+pub(crate) fn log(log: &str) -> Vec<String> {
+    let time_form = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]T[0-9][0-9]:[0-9][0-9]:[0-9][0-9]*+00:00";
+    vec![
+        format!(
+            r#"CREATE TABLE "{log}" (
+    id integer NOT NULL PRIMARY KEY AUTOINCREMENT CHECK (id >= 1),
+    subject_type varchar(64) NOT NULL,
+    subject_id varchar(128) NOT NULL,
+    actor_type varchar(64) NULL,
+    actor_id varchar(128) NULL,
+    action varchar(64) NOT NULL,
+    version integer NOT NULL,
+    metadata json_text NOT NULL CHECK (json_valid(metadata) AND json_type(metadata) = 'object'),
+    context json_text NULL CHECK (context IS NULL OR (json_valid(context) AND json_type(context) = 'object')),
+    correlation_id varchar(128) NULL,
+    causation_log varchar(64) NULL,
+    causation_id bigint NULL,
+    batch_id varchar(128) NULL,
+    snapshot json_text NULL CHECK (snapshot IS NULL OR json_valid(snapshot)),
+    idempotency_key varchar(128) NULL,
+    occurred_at timestamp_with_timezone_text NOT NULL CHECK (occurred_at GLOB '{time_form}'),
+    created_at timestamp_with_timezone_text NOT NULL
+        DEFAULT (replace(strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now'), '.000+', '+')),
+    CHECK ((actor_type IS NULL) = (actor_id IS NULL)),
+    CHECK ((causation_log IS NULL) = (causation_id IS NULL))
+)"#
+        ),
+        format!(r#"CREATE INDEX "{log}_subject" ON "{log}" (subject_type, subject_id, occurred_at, id)"#),
+        format!(r#"CREATE INDEX "{log}_actor" ON "{log}" (actor_type, actor_id, occurred_at, id)"#),
+        format!(r#"CREATE INDEX "{log}_time" ON "{log}" (occurred_at, id)"#),
+        format!(r#"CREATE UNIQUE INDEX "{log}_key" ON "{log}" (idempotency_key)"#),
+        format!(
+            r#"CREATE TRIGGER "{log}_no_update" BEFORE UPDATE ON "{log}" BEGIN
+    SELECT RAISE(ABORT, 'events are append-only: an event of {log} can''t be changed; record another one');
+END"#
+        ),
+        format!(
+            r#"CREATE TRIGGER "{log}_no_delete" BEFORE DELETE ON "{log}" BEGIN
+    SELECT RAISE(ABORT, 'events are append-only: an event of {log} can''t be deleted');
+END"#
+        ),
+        format!(
+            r#"CREATE TRIGGER "{log}_no_replace" BEFORE INSERT ON "{log}"
+WHEN EXISTS (SELECT 1 FROM "{log}" WHERE id = NEW.id)
+    OR EXISTS (SELECT 1 FROM "{log}" WHERE idempotency_key = NEW.idempotency_key)
+BEGIN
+    SELECT RAISE(ABORT, 'events are append-only: an event of {log} with this id or idempotency_key exists');
+END"#
+        ),
+        format!(
+            r#"CREATE TRIGGER "{log}_only_newest" AFTER INSERT ON "{log}"
+WHEN NEW.id < (SELECT max(id) FROM "{log}")
+    OR NEW.id <= (SELECT seq FROM sqlite_sequence WHERE name = '{log}')
+BEGIN
+    SELECT RAISE(ABORT, 'events are append-only: ids of {log} only grow; leave the id to the database');
+END"#
+        ),
+    ]
+}
+
+pub(crate) fn system() -> Vec<String> {
+    vec![
+        r#"CREATE TABLE event_cursors (
+    inbox varchar(64) NOT NULL,
+    log varchar(64) NOT NULL,
+    high bigint NOT NULL,
+    ceiling bigint NOT NULL,
+    missing text NOT NULL,
+    in_flight text NOT NULL,
+    epoch bigint NOT NULL,
+    saves bigint NOT NULL,
+    owner varchar(64) NULL,
+    lease_until timestamp_with_timezone_text NULL,
+    updated_at timestamp_with_timezone_text NOT NULL,
+    PRIMARY KEY (inbox, log)
+)"#
+        .to_owned(),
+        r#"CREATE TABLE event_failures (
+    inbox varchar(64) NOT NULL,
+    log varchar(64) NOT NULL,
+    event_id bigint NOT NULL,
+    subject_type varchar(64) NOT NULL,
+    subject_id varchar(128) NOT NULL,
+    action varchar(64) NOT NULL,
+    state varchar(16) NOT NULL,
+    attempts integer NOT NULL,
+    next_attempt_at timestamp_with_timezone_text NULL,
+    kind varchar(16) NOT NULL,
+    error text NOT NULL,
+    started_at timestamp_with_timezone_text NULL,
+    first_failed_at timestamp_with_timezone_text NOT NULL,
+    last_failed_at timestamp_with_timezone_text NOT NULL,
+    PRIMARY KEY (inbox, log, event_id)
+)"#
+        .to_owned(),
+        "CREATE INDEX event_failures_due ON event_failures (inbox, state, next_attempt_at)".to_owned(),
+    ]
+}

@@ -1,0 +1,13 @@
+//! Everything that declaring, recording, reading and handling events needs: `use event_sea_orm::prelude::*;`.
+
+pub use event_core::{
+    Action, ActorOf, ActorRef, AnyEvent, Attempt, Backoff, DecodeError, Delivery, DomainEvent, Draft, EncodeError,
+    Event, EventOf, EventRef, FromDelivery, Inbox, InboxError, InboxResult, Labels, LogName, Metadata, Needs, Outcome,
+    RecordOn, Recorded, Recording, RecordingError, Retry, RetryExt, RetryPolicy, Saved, Settings, Start, State, States,
+    StoredEvent, SubjectRef, discarded, handled, inbox, skipped, snoozed,
+};
+
+pub use crate::{
+    AnyEntry, AnyFeed, Entry, EventFeed, Feed, FeedError, ModelEvents, Page, PageToken, RecordError, SaveRecording,
+    TextKey, Transact, actor_of, any_feed, migrate, record_many, subject_of,
+};

@@ -1,0 +1,71 @@
+//! What can go wrong when an event is recorded.
+
+use event_core::{EventRef, RecordingError};
+use sea_orm::DbErr;
+
+use crate::backend::{Dialect, Trouble, UnsupportedBackend};
+
+/// An event was not recorded. Never names a value.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecordError {
+    /// The recording itself is wrong; nothing was sent to the database.
+    #[error(transparent)]
+    Invalid(#[from] RecordingError),
+    /// The idempotency key belongs to another event.
+    #[error(
+        "the idempotency key of this `{action}` event belongs to event {existing} already, which differs in {differs}; \
+         a key stands for one event: make it of what identifies this one (a request's id, a message's id)"
+    )]
+    KeyConflict {
+        /// The action that was to be recorded.
+        action: &'static str,
+        /// The event that has the key; its log is the log of both.
+        existing: EventRef,
+        /// What differs, with commas between: `subject`, `action`, `version`, `metadata`, `actor`.
+        differs: String,
+    },
+    /// The log's table is missing.
+    #[error(
+        "the log `{log}` has no table in this database; run `event_sea_orm::migrate(&db)`, or add \
+         `event_sea_orm::migration::all()` (and `migration::log(\"...\")` for a log of its own) to your migrator"
+    )]
+    NotMigrated {
+        /// The log.
+        log: String,
+    },
+    /// The database or the transaction is read-only.
+    #[error("the log `{log}` can't be written: the database is read-only on this connection")]
+    ReadOnly {
+        /// The log.
+        log: String,
+    },
+    /// Another connection holds the database's lock.
+    #[error(
+        "the log `{log}` can't be written: another connection holds the database's lock. A transaction that reads before \
+         it records has to begin IMMEDIATE: begin it with `db.transact(...)`; if it did, another one holds the lock for \
+         longer than the busy time-out"
+    )]
+    Locked {
+        /// The log.
+        log: String,
+    },
+    /// This crate can't record on that database.
+    #[error(transparent)]
+    Unsupported(#[from] UnsupportedBackend),
+    /// Anything else that the database says.
+    #[error(transparent)]
+    Db(#[from] DbErr),
+}
+
+impl RecordError {
+    pub(crate) fn of(dialect: &dyn Dialect, log: &str, error: DbErr) -> Self {
+        let log = log.to_owned();
+        match dialect.trouble(&error) {
+            Some(Trouble::NoTable(log)) => Self::NotMigrated { log },
+            Some(Trouble::ReadOnly) => Self::ReadOnly { log },
+            Some(Trouble::Locked) => Self::Locked { log },
+            None => Self::Db(error),
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! Events into rows: the columns, their values, and the one statement that writes them.
+
+use event_core::{EventRef, LogName, NewEvent, Saved, StoredEvent};
+use sea_orm::{ConnectionTrait, Value};
+use serde::Serialize;
+
+use super::RecordError;
+use crate::backend::{Dialect, Sql};
+use crate::row::{self, stored_event};
+
+/// The columns that are written, in the order of [`values`]. The key is the first, so that statements can name it.
+pub(crate) const COLUMNS: &str = "idempotency_key, subject_type, subject_id, actor_type, actor_id, action, version, \
+     metadata, context, correlation_id, causation_log, causation_id, snapshot, occurred_at";
+
+pub(crate) const COLUMN_COUNT: usize = 14;
+
+pub(crate) fn values(event: &NewEvent) -> [Value; COLUMN_COUNT] {
+    let actor = event.actor.as_ref();
+    let cause = event.causation.as_ref();
+    [
+        event.idempotency_key.clone().into(),
+        event.subject.kind.as_ref().into(),
+        event.subject.id.as_str().into(),
+        actor.map(|actor| actor.kind.to_string()).into(),
+        actor.map(|actor| actor.id.clone()).into(),
+        event.action.into(),
+        i64::from(event.version).into(),
+        json(&event.metadata).into(),
+        event.context.as_ref().map(json).into(),
+        event.correlation_id.clone().into(),
+        cause.map(|cause| cause.log.to_string()).into(),
+        cause.map(|cause| cause.id).into(),
+        event.snapshot.as_ref().map(json).into(),
+        event.occurred_at.into(),
+    ]
+}
+
+/// Can't fail: it is JSON with text for keys already. If it could, the log's CHECK would refuse the empty text.
+fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}
+
+/// A row that an insert wrote.
+pub(super) struct Written {
+    pub(super) id: i64,
+    pub(super) key: Option<String>,
+}
+
+/// Writes `events` of one log by one statement; no two of them have the same key. What was written, in the events' order.
+pub(super) async fn insert<C: ConnectionTrait>(
+    conn: &C,
+    dialect: &dyn Dialect,
+    log: &'static str,
+    events: &[&NewEvent],
+) -> Result<Vec<Written>, RecordError> {
+    let statement = dialect.insert(log, events);
+    let failed = |error| RecordError::of(dialect, log, error);
+    // Not `query_one_raw`: it stops at the first row, and an error of the implicit commit would go unseen.
+    let rows = conn.query_all_raw(statement).await.map_err(failed)?;
+    let mut written = Vec::with_capacity(rows.len());
+    for row in rows {
+        let id = row.try_get("", "id").map_err(failed)?;
+        written.push(Written { id, key: row.try_get("", "idempotency_key").map_err(failed)? });
+    }
+    // Rows get their ids in the order of VALUES; the order of RETURNING is promised by nobody.
+    written.sort_unstable_by_key(|row| row.id);
+    Ok(written)
+}
+
+/// The events that have these keys.
+pub(super) async fn by_keys<C: ConnectionTrait>(
+    conn: &C,
+    dialect: &dyn Dialect,
+    log: &'static str,
+    keys: &[&str],
+) -> Result<Vec<StoredEvent>, RecordError> {
+    let mut sql = Sql::new(dialect);
+    sql.push("SELECT ").push(row::COLUMNS).push(" FROM ").name(log).push(" WHERE idempotency_key IN ");
+    sql.list(keys.iter().copied());
+    let statement = sql.statement(conn.get_database_backend());
+    let rows = conn.query_all_raw(statement).await.map_err(|error| RecordError::of(dialect, log, error))?;
+    let log = LogName::from_static(log);
+    let events: Result<Vec<_>, _> = rows.iter().map(|row| stored_event(&log, row)).collect();
+    events.map_err(|error| RecordError::Db(error.into()))
+}
+
+/// What recording `event` again comes to, when `existing` has its key.
+pub(super) fn already(event: &NewEvent, existing: &StoredEvent) -> Result<Saved, RecordError> {
+    agree(
+        event,
+        &existing.at,
+        [
+            existing.subject == event.subject,
+            existing.action == event.action,
+            existing.version == event.version,
+            existing.metadata == event.metadata,
+            existing.actor == event.actor,
+        ],
+    )
+}
+
+/// The same, when `existing` was recorded by the same call.
+pub(super) fn already_in_call(event: &NewEvent, existing: &NewEvent, at: &EventRef) -> Result<Saved, RecordError> {
+    agree(
+        event,
+        at,
+        [
+            existing.subject == event.subject,
+            existing.action == event.action,
+            existing.version == event.version,
+            existing.metadata == event.metadata,
+            existing.actor == event.actor,
+        ],
+    )
+}
+
+fn agree(event: &NewEvent, at: &EventRef, same: [bool; 5]) -> Result<Saved, RecordError> {
+    let names = ["subject", "action", "version", "metadata", "actor"];
+    let differs: Vec<_> = names.into_iter().zip(same).filter(|(_, same)| !same).map(|(name, _)| name).collect();
+    if differs.is_empty() {
+        return Ok(Saved::AlreadyRecorded(at.clone()));
+    }
+    Err(RecordError::KeyConflict { action: event.action, existing: at.clone(), differs: differs.join(", ") })
+}

@@ -1,0 +1,111 @@
+//! Recording: from a loaded model and an event to one row of a log, in the caller's own transaction.
+
+mod error;
+pub(crate) mod insert;
+mod many;
+mod one;
+
+use event_core::{ActorOf, ActorRef, DomainEvent, EventOf, Recording, Saved, SubjectRef};
+use sea_orm::{ConnectionTrait, ModelTrait};
+
+pub use error::RecordError;
+pub use many::record_many;
+
+use crate::feed::Feed;
+use crate::key::{KeyOf, TextKey, key_of};
+
+/// What every SeaORM model can do with the events of its entity.
+pub trait ModelEvents: ModelTrait {
+    /// Starts a recording of `event` on this model.
+    ///
+    /// Only events of this model compile:
+    ///
+    /// ```compile_fail,E0277
+    /// # use event_sea_orm::prelude::*;
+    /// # mod issue {
+    /// #     use sea_orm::entity::prelude::*;
+    /// #     #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    /// #     #[sea_orm(table_name = "issues")]
+    /// #     pub struct Model { #[sea_orm(primary_key)] pub id: i64 }
+    /// #     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    /// #     pub enum Relation {}
+    /// #     impl ActiveModelBehavior for ActiveModel {}
+    /// # }
+    /// fn project_event_on_issue<ProjectEvent: DomainEvent>(issue: &issue::Model, event: ProjectEvent) {
+    ///     let _ = issue.record(event); // `ProjectEvent` is not an event of `issue::Entity`
+    /// }
+    /// ```
+    fn record<E>(&self, event: E) -> Recording<E>
+    where
+        E: EventOf<Self::Entity>,
+        KeyOf<Self::Entity>: TextKey,
+    {
+        Recording::new(event, key_of(self))
+    }
+
+    /// The feed of this model's events, newest first.
+    fn feed<E>(&self) -> Feed<E>
+    where
+        E: EventOf<Self::Entity>,
+        KeyOf<Self::Entity>: TextKey,
+    {
+        Feed::new().of(self)
+    }
+}
+
+impl<M: ModelTrait> ModelEvents for M {}
+
+/// The subject that events of `E` name when they are recorded on this model: `subject_of::<IssueEvent, _>(&issue)`.
+pub fn subject_of<E, M>(model: &M) -> SubjectRef
+where
+    M: ModelTrait,
+    E: EventOf<M::Entity>,
+    KeyOf<M::Entity>: TextKey,
+{
+    SubjectRef::new(E::descriptor().subject(), key_of(model))
+}
+
+/// The actor that events of `E` name when this model did them: `actor_of::<IssueEvent, _>(&user)`.
+pub fn actor_of<E, U>(user: &U) -> ActorRef
+where
+    E: DomainEvent,
+    U: ModelTrait,
+    U::Entity: ActorOf<E>,
+    KeyOf<U::Entity>: TextKey,
+{
+    ActorRef::new(<U::Entity as ActorOf<E>>::NAME, key_of(user))
+}
+
+/// How a [`Recording`] learns who did it, and ends.
+pub trait SaveRecording<E: DomainEvent>: Sized {
+    /// The actor: a loaded model of a kind that the enum names in `actor(...)`.
+    #[must_use = "nothing is recorded until `.save(...)` is awaited"]
+    fn by<U>(self, user: &U) -> Recording<E>
+    where
+        U: ModelTrait,
+        U::Entity: ActorOf<E>,
+        KeyOf<U::Entity>: TextKey;
+
+    /// Writes the event: one statement, a second one only when its idempotency key exists already.
+    ///
+    /// On a transaction it is part of it; on a connection it is committed at once.
+    ///
+    /// # Errors
+    /// What is wrong with the recording, before anything is written; else what the database says.
+    fn save<C: ConnectionTrait>(self, conn: &C) -> impl Future<Output = Result<Saved, RecordError>> + Send;
+}
+
+impl<E: DomainEvent> SaveRecording<E> for Recording<E> {
+    fn by<U>(self, user: &U) -> Recording<E>
+    where
+        U: ModelTrait,
+        U::Entity: ActorOf<E>,
+        KeyOf<U::Entity>: TextKey,
+    {
+        self.by_ref(actor_of::<E, U>(user))
+    }
+
+    async fn save<C: ConnectionTrait>(self, conn: &C) -> Result<Saved, RecordError> {
+        one::save(self.into(), conn).await
+    }
+}

@@ -1,0 +1,67 @@
+//! `db.transact(...)`: a transaction that begins as recording wants it, and wakes the dispatcher when it is committed.
+
+use sea_orm::{
+    DatabaseConnection, DatabaseTransaction, DbErr, SqliteTransactionMode, TransactionOptions, TransactionTrait,
+};
+
+use crate::wake;
+
+/// How every transaction that records begins.
+///
+/// On SQLite IMMEDIATE: a deferred one that reads and then records fails at once with "database is locked" when another
+/// writer came between, whatever the busy time-out.
+pub(crate) fn options() -> TransactionOptions {
+    TransactionOptions { sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate), ..Default::default() }
+}
+
+/// Transactions on a connection.
+pub trait Transact {
+    /// Runs `work` in a transaction: committed when it gives `Ok`, rolled back when it gives `Err`, panics or is dropped.
+    ///
+    /// Begins IMMEDIATE on SQLite, and wakes the dispatcher of this process after the commit.
+    /// The error is the closure's own; it has to take SeaORM's [`DbErr`], for the begin and the commit.
+    /// Where the compiler can't see it, because the closure uses `?` itself, write it at the last `Ok`:
+    /// `Ok::<_, RecordError>(issue)`.
+    ///
+    /// Inside, use the transaction and nothing else: SeaORM's SQLite pool has one connection unless told otherwise, so that
+    /// a statement on the outer connection waits for the transaction that waits for it.
+    ///
+    /// ```
+    /// # use event_sea_orm::prelude::*;
+    /// # use sea_orm::{ConnectionTrait, DatabaseConnection};
+    /// # async fn example(db: &DatabaseConnection) -> Result<(), sea_orm::DbErr> {
+    /// db.transact(async |txn| txn.execute_unprepared("DELETE FROM drafts").await).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// What `work` gives, and what the database says to begin and commit.
+    fn transact<F, T, Err>(&self, work: F) -> impl Future<Output = Result<T, Err>>
+    where
+        F: AsyncFnOnce(&DatabaseTransaction) -> Result<T, Err>,
+        Err: From<DbErr>;
+}
+
+// The future is `Send` where the closure's is: on this concrete type the compiler sees through the trait's `impl Future`.
+impl Transact for DatabaseConnection {
+    async fn transact<F, T, Err>(&self, work: F) -> Result<T, Err>
+    where
+        F: AsyncFnOnce(&DatabaseTransaction) -> Result<T, Err>,
+        Err: From<DbErr>,
+    {
+        let transaction = self.begin_with_options(options()).await?;
+        match work(&transaction).await {
+            Ok(value) => {
+                transaction.commit().await?;
+                wake::committed();
+                Ok(value)
+            }
+            Err(error) => {
+                // The work's own error says more than one of the rollback, which dropping repeats anyway.
+                let _ = transaction.rollback().await;
+                Err(error)
+            }
+        }
+    }
+}
