@@ -104,6 +104,7 @@ pub struct EventParts {
     pub actions: &'static [ActionDescriptor],
     pub location: Location,
     pub type_id: fn() -> TypeId,
+    pub subject_type: fn() -> TypeId,
     /// Decodes into an `Arc<Recorded<E>>`.
     pub decode: fn(&Arc<StoredEvent>) -> Result<Arc<dyn Any + Send + Sync>, DecodeError>,
 }
@@ -152,6 +153,11 @@ impl EventDescriptor {
     /// Where the enum stands in the source.
     pub fn location(&self) -> Location {
         self.parts.location
+    }
+
+    /// The type that was written in `subject(...)`.
+    pub fn subject_type(&self) -> TypeId {
+        (self.parts.subject_type)()
     }
 
     pub(crate) fn type_id(&self) -> TypeId {
@@ -240,12 +246,18 @@ impl fmt::Debug for ActionDescriptor {
 pub struct ActorDescriptor {
     name: &'static str,
     label: Option<&'static str>,
+    actor_type: fn() -> TypeId,
 }
 
 impl ActorDescriptor {
     #[doc(hidden)]
-    pub const fn new(name: &'static str, label: Option<&'static str>) -> Self {
-        Self { name, label }
+    pub const fn new(name: &'static str, label: Option<&'static str>, actor_type: fn() -> TypeId) -> Self {
+        Self { name, label, actor_type }
+    }
+
+    /// The type that was written in `actor(...)`.
+    pub fn actor_type(&self) -> TypeId {
+        (self.actor_type)()
     }
 
     /// The actor's stable name (`user`).

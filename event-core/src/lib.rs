@@ -30,8 +30,8 @@ pub use event::{Action, ActionDescriptor, ActorDescriptor, ActorOf, DomainEvent,
 #[doc(no_inline)]
 pub use inbox::{
     ActionRef, AnyEvent, Attempt, Backoff, Delivery, Event, EventArgument, FromDelivery, Inbox, InboxDescriptor,
-    InboxError, InboxResult, Needs, Outcome, Retry, RetryExt, RetryPolicy, Settings, Start, State, States, discarded,
-    handled, skipped, snoozed,
+    InboxError, InboxResult, Needs, OptionalFromDelivery, Outcome, Retry, RetryExt, RetryPolicy, Settings, Start,
+    State, States, discarded, handled, skipped, snoozed,
 };
 pub use metadata::{DecodeError, EncodeError, Metadata};
 pub use names::{ActorRef, EventRef, ID_MAX, KEY_MAX, KeyText, Location, LogName, NAME_MAX, SHARED_LOG, SubjectRef};

@@ -3,8 +3,12 @@
 //! A crate that nobody refers to is not linked, and registers nothing: `use handlers as _;` in the program is the cure, and
 //! naming the expected inboxes when the dispatcher is built is the check.
 
-use crate::event::EventDescriptor;
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use crate::event::{ActionDescriptor, EventDescriptor};
 use crate::inbox::InboxDescriptor;
+use crate::recorded::StoredEvent;
 
 /// What the derive submits.
 #[doc(hidden)]
@@ -17,17 +21,35 @@ pub struct InboxRegistration(pub fn() -> &'static InboxDescriptor);
 inventory::collect!(InboxRegistration);
 
 /// Every linked event enum, sorted by log, subject and name.
-pub fn events() -> Vec<&'static EventDescriptor> {
-    let mut events: Vec<_> = inventory::iter::<EventRegistration>.into_iter().map(|found| (found.0)()).collect();
-    events.sort_by_key(|event| (event.log(), event.subject(), event.name(), event.location()));
-    events
+pub fn events() -> &'static [&'static EventDescriptor] {
+    static EVENTS: LazyLock<Vec<&'static EventDescriptor>> = LazyLock::new(|| {
+        let mut events: Vec<_> = inventory::iter::<EventRegistration>.into_iter().map(|found| (found.0)()).collect();
+        events.sort_by_key(|event| (event.log(), event.subject(), event.name(), event.location()));
+        events
+    });
+    &EVENTS
 }
 
 /// Every linked inbox, sorted by name.
-pub fn inboxes() -> Vec<&'static InboxDescriptor> {
-    let mut inboxes: Vec<_> = inventory::iter::<InboxRegistration>.into_iter().map(|found| (found.0)()).collect();
-    inboxes.sort_by_key(|inbox| (inbox.name(), inbox.location()));
-    inboxes
+pub fn inboxes() -> &'static [&'static InboxDescriptor] {
+    static INBOXES: LazyLock<Vec<&'static InboxDescriptor>> = LazyLock::new(|| {
+        let mut inboxes: Vec<_> = inventory::iter::<InboxRegistration>.into_iter().map(|found| (found.0)()).collect();
+        inboxes.sort_by_key(|inbox| (inbox.name(), inbox.location()));
+        inboxes
+    });
+    &INBOXES
+}
+
+/// The enum that a stored event belongs to, and its action there; `None` where no linked enum knows it.
+pub fn describe(event: &StoredEvent) -> Option<(&'static EventDescriptor, &'static ActionDescriptor)> {
+    type Described = (&'static EventDescriptor, &'static ActionDescriptor);
+    static ACTIONS: LazyLock<HashMap<(&str, &str, &str), Described>> = LazyLock::new(|| {
+        let described = |&event: &&'static EventDescriptor| {
+            event.actions().iter().map(move |action| ((event.log(), event.subject(), action.name()), (event, action)))
+        };
+        events().iter().flat_map(described).collect()
+    });
+    ACTIONS.get(&(event.at.log.as_str(), event.subject.kind.as_ref(), event.action.as_str())).copied()
 }
 
 /// The JSON Schemas of every action of every linked enum, as one printable JSON object:

@@ -26,13 +26,7 @@ impl StoredEvent {
     /// assert_eq!(event.summary(&Labels::default()), "system: closed (issue 7)");
     /// ```
     pub fn summary(&self, labels: &Labels) -> String {
-        let template = registry::events()
-            .into_iter()
-            .find_map(|event| {
-                let known = event.log() == self.at.log.as_str() && event.subject() == self.subject.kind;
-                if known { event.action(&self.action) } else { None }
-            })
-            .and_then(|action| action.summary());
+        let template = registry::describe(self).and_then(|(_, action)| action.summary());
         self.summary_from(template, labels)
     }
 

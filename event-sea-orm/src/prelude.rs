@@ -8,6 +8,6 @@ pub use event_core::{
 };
 
 pub use crate::{
-    AnyEntry, AnyFeed, Entry, EventFeed, Feed, FeedError, ModelEvents, Page, PageToken, RecordError, SaveRecording,
-    TextKey, Transact, actor_of, any_feed, migrate, record_many, subject_of,
+    Actor, AnyEntry, AnyFeed, Db, Dispatcher, Entry, EventFeed, Feed, FeedError, ModelEvents, Page, PageToken,
+    RecordError, SaveRecording, Subject, TextKey, Transact, Txn, actor_of, any_feed, migrate, record_many, subject_of,
 };

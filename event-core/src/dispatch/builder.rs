@@ -123,12 +123,13 @@ impl<S: Storage> Builder<S> {
     /// # Errors
     /// Everything that is wrong, at once, each with its place in the source: two inboxes of one name, two enums with one
     /// subject and action, state that nobody provided, an expected inbox that is not linked, and the like.
-    pub fn build(self) -> Result<Dispatcher<S>, BuildErrors> {
-        let mut inboxes = registry::inboxes();
+    pub fn build(mut self) -> Result<Dispatcher<S>, BuildErrors> {
+        let mut inboxes = registry::inboxes().to_vec();
         if let Some(only) = &self.only {
             inboxes.retain(|inbox| only.iter().any(|name| name == inbox.name()));
         }
-        let plans = plan(&inboxes, &registry::events(), &self.expected, &self.states)?;
+        self.storage.provide(&mut self.states);
+        let plans = plan(&inboxes, registry::events(), &self.expected, &self.states)?;
         if plans.is_empty() {
             tracing::warn!("no inbox is linked: the dispatcher has nothing to do");
         }

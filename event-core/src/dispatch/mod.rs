@@ -53,8 +53,8 @@ impl<S: Storage> std::fmt::Debug for Dispatcher<S> {
 
 impl<S: Storage> Dispatcher<S> {
     /// A dispatcher over this storage, to be configured and built.
-    pub fn builder(storage: S) -> Builder<S> {
-        Builder::new(storage)
+    pub fn builder(storage: impl Into<S>) -> Builder<S> {
+        Builder::new(storage.into())
     }
 
     /// The stored names of the inboxes it runs, sorted.

@@ -163,6 +163,30 @@ pub trait FromDelivery<'a>: Sized {
     }
 }
 
+/// Takes an argument that may be absent: what `Option<T>` is made by.
+pub trait OptionalFromDelivery<'a>: Sized {
+    /// Takes the argument, or finds that there is none.
+    ///
+    /// # Errors
+    /// Whatever keeps that from being found out; the delivery fails with it.
+    fn from_delivery(delivery: &'a Delivery<'a>) -> impl Future<Output = Result<Option<Self>, InboxError>> + Send;
+
+    /// Says what the argument needs, once, when the dispatcher is built.
+    fn declare(needs: &mut Needs) {
+        let _ = needs;
+    }
+}
+
+impl<'a, T: OptionalFromDelivery<'a>> FromDelivery<'a> for Option<T> {
+    async fn from_delivery(delivery: &'a Delivery<'a>) -> Result<Self, InboxError> {
+        T::from_delivery(delivery).await
+    }
+
+    fn declare(needs: &mut Needs) {
+        T::declare(needs);
+    }
+}
+
 /// Which events an inbox's arguments take.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]

@@ -6,7 +6,9 @@ mod outcome;
 mod state;
 
 pub(crate) use delivery::LoadedEvent;
-pub use delivery::{AnyEvent, Attempt, Delivery, Event, EventArgument, FromDelivery, Needs, TakenEvents};
+pub use delivery::{
+    AnyEvent, Attempt, Delivery, Event, EventArgument, FromDelivery, Needs, OptionalFromDelivery, TakenEvents,
+};
 #[doc(hidden)]
 pub use descriptor::InboxParts;
 pub use descriptor::{ActionRef, Backoff, Inbox, InboxDescriptor, RetryPolicy, Settings, Start};

@@ -12,7 +12,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use crate::cursor::{IdSet, SavedCursor};
-use crate::inbox::Start;
+use crate::inbox::{Start, States};
 use crate::names::LogName;
 use crate::recorded::StoredEvent;
 
@@ -114,6 +114,11 @@ pub trait Storage: Send + Sync + 'static {
     type Transaction: Send + Sync + 'static;
     /// What a proof that missing ids are dead remembers between two looks.
     type Proof: Default + Send + Sync + 'static;
+
+    /// Gives handlers what the storage has to give them: its connection, say. Called once, when the dispatcher is built.
+    fn provide(&self, states: &mut States) {
+        let _ = states;
+    }
 
     /// Checks that the tables are there and the log's preconditions hold.
     fn check(&self, logs: &[LogName]) -> impl Future<Output = Result<(), StorageError>> + Send;

@@ -72,8 +72,11 @@ impl<S: Storage> TestKit<S> {
     ///
     /// # Errors
     /// What keeps the dispatcher from being built, or the storage from being used.
-    pub async fn new(storage: S, configure: impl FnOnce(Builder<S>) -> Builder<S>) -> Result<Self, KitError> {
-        Self::with_clock(storage, Clock::manual(Utc::now().trunc_subsecs(6)), configure).await
+    pub async fn new(
+        storage: impl Into<S>,
+        configure: impl FnOnce(Builder<S>) -> Builder<S>,
+    ) -> Result<Self, KitError> {
+        Self::with_clock(storage.into(), Clock::manual(Utc::now().trunc_subsecs(6)), configure).await
     }
 
     async fn with_clock(
@@ -81,7 +84,7 @@ impl<S: Storage> TestKit<S> {
         clock: Clock,
         configure: impl FnOnce(Builder<S>) -> Builder<S>,
     ) -> Result<Self, KitError> {
-        let dispatcher = configure(Dispatcher::builder(storage).clock(clock.clone())).build()?;
+        let dispatcher = configure(Dispatcher::<S>::builder(storage).clock(clock.clone())).build()?;
         dispatcher.register().await?;
         Ok(Self { dispatcher, clock, forgotten: HashMap::new() })
     }

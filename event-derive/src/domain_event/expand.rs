@@ -154,8 +154,8 @@ fn descriptor(event: &Event) -> TokenStream {
     let subject = event.subject.as_ref().map_or("", |subject| subject.name.as_str());
     let label = option(event.subject.as_ref().and_then(Entity::label_text));
     let actors = event.actors.iter().map(|actor| {
-        let (name, label) = (&actor.name, option(actor.label_text()));
-        quote!(#krate::ActorDescriptor::new(#name, #label))
+        let (name, label, path) = (&actor.name, option(actor.label_text()), &actor.path);
+        quote!(#krate::ActorDescriptor::new(#name, #label, #v1::TypeId::of::<#path>))
     });
     let actions = event.variants.iter().map(|variant| {
         let Variant { ident, action, version, summary, .. } = variant;
@@ -174,6 +174,7 @@ fn descriptor(event: &Event) -> TokenStream {
             actions: &[#(#actions),*],
             location: #location,
             type_id: #v1::TypeId::of::<#ident>,
+            subject_type: #v1::TypeId::of::<<#ident as #krate::DomainEvent>::Subject>,
             decode: #v1::decode_erased::<#ident>,
         });
         &__DESCRIPTOR

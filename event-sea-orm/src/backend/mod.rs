@@ -34,6 +34,8 @@ pub(crate) enum Trouble {
     ReadOnly,
     /// Another connection holds the lock.
     Locked,
+    /// A row of that key stands there already.
+    Conflict,
 }
 
 /// One database's ways.

@@ -62,6 +62,9 @@ impl Dialect for Sqlite {
 
     fn trouble(&self, error: &DbErr) -> Option<Trouble> {
         let error = super::driver_error(error)?;
+        if error.is_unique_violation() {
+            return Some(Trouble::Conflict);
+        }
         let code: u32 = error.code()?.parse().ok()?;
         match code & 0xff {
             BUSY | LOCKED => Some(Trouble::Locked),

@@ -69,6 +69,11 @@ END"#
     ]
 }
 
+/// The triggers that [`log`] makes, by name; exactness rests on the last one.
+pub(crate) fn log_triggers(log: &str) -> [String; 4] {
+    ["no_update", "no_delete", "no_replace", "only_newest"].map(|name| format!("{log}_{name}"))
+}
+
 pub(crate) fn system() -> Vec<String> {
     vec![
         r#"CREATE TABLE event_cursors (

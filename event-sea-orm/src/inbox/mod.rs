@@ -1,0 +1,9 @@
+//! What handlers take from the database: a connection, the transaction, the event's subject and actor.
+
+mod db;
+mod model;
+mod txn;
+
+pub use db::Db;
+pub use model::{Actor, Subject};
+pub use txn::Txn;

@@ -1,0 +1,200 @@
+//! Cursors and leases: the rows of `event_cursors`. A lease covers all of an inbox's rows; they are written together.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use event_core::LogName;
+use event_core::Start;
+use event_core::cursor::{IdSet, SavedCursor};
+use event_core::storage::{Claimed, LoadedCursor, StorageError, StorageErrorKind, Wish};
+use sea_orm::{DatabaseTransaction, QueryResult};
+
+use super::{SeaStorage, sqlite};
+
+impl SeaStorage {
+    /// Makes the cursors that are missing; writes nothing if none is.
+    pub(super) async fn place_cursors(&self, wishes: &[Wish]) -> Result<(), StorageError> {
+        let mut sql = self.sql()?;
+        sql.push("SELECT inbox, log FROM event_cursors");
+        let mut known = Vec::new();
+        for row in self.query(&self.db, sql).await? {
+            known.push((self.text(&row, "inbox")?, self.text(&row, "log")?));
+        }
+        let pairs = wishes.iter().flat_map(|wish| wish.logs.iter().map(move |log| (wish, log)));
+        let missing: Vec<_> =
+            pairs.filter(|(wish, log)| !known.iter().any(|(i, l)| i == wish.inbox && l == log.as_str())).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let transaction = event_core::storage::Storage::begin(self).await?;
+        for (wish, log) in missing {
+            // Nothing is being recorded while this transaction has SQLite's write lock: the newest id given out is also the
+            // newest visible one, and none below it is still to come.
+            let high = match wish.start {
+                Start::Beginning => 0,
+                _ => sqlite::newest_id(self, &transaction, log).await?,
+            };
+            let mut sql = self.sql()?;
+            sql.push("INSERT INTO event_cursors (inbox, log, high, ceiling, missing, in_flight, epoch, saves, updated_at) VALUES (");
+            sql.bind(wish.inbox).push(", ").bind(log.as_str()).push(", ").bind(high).push(", ").bind(high);
+            sql.push(", '', '', 0, 0, ").push(&sqlite::clock(0)).push(") ON CONFLICT (inbox, log) DO NOTHING");
+            self.execute(&transaction, sql).await?;
+        }
+        event_core::storage::Storage::commit(self, transaction).await
+    }
+
+    /// All of an inbox's rows or none, in one transaction: the epoch is raised first, and only then the cursors are loaded.
+    pub(super) async fn claim_inboxes(
+        &self,
+        owner: &str,
+        lease: Duration,
+        wishes: &[Wish],
+        now: DateTime<Utc>,
+    ) -> Result<Vec<Claimed>, StorageError> {
+        let transaction = event_core::storage::Storage::begin(self).await?;
+        let mut claimed = Vec::new();
+        for wish in wishes {
+            if self.raise_epoch(&transaction, owner, lease, wish.inbox).await? {
+                let (epoch, cursors) = self.load(&transaction, wish.inbox).await?;
+                for cursor in &cursors {
+                    if wish.logs.contains(&cursor.log) {
+                        self.refuse_reset(&transaction, wish.inbox, cursor).await?;
+                    }
+                }
+                self.reopen_interrupted(&transaction, wish.inbox, now).await?;
+                claimed.push(Claimed { inbox: wish.inbox.to_owned(), epoch, cursors });
+            }
+        }
+        event_core::storage::Storage::commit(self, transaction).await?;
+        Ok(claimed)
+    }
+
+    /// Whether the inbox is ours now. It is held as long as any of its rows is.
+    async fn raise_epoch(
+        &self,
+        transaction: &DatabaseTransaction,
+        owner: &str,
+        lease: Duration,
+        inbox: &str,
+    ) -> Result<bool, StorageError> {
+        let mut sql = self.sql()?;
+        sql.push("UPDATE event_cursors SET epoch = (SELECT max(epoch) + 1 FROM event_cursors WHERE inbox = ")
+            .bind(inbox);
+        sql.push("), owner = ").bind(owner).push(", lease_until = ").push(&sqlite::clock(lease.as_millis()));
+        sql.push(" WHERE inbox = ").bind(inbox);
+        sql.push(" AND NOT EXISTS (SELECT 1 FROM event_cursors WHERE inbox = ").bind(inbox);
+        sql.push(" AND owner IS NOT NULL AND owner <> ").bind(owner);
+        sql.push(" AND lease_until > ").push(&sqlite::clock(0)).push(")");
+        Ok(self.execute(transaction, sql).await? > 0)
+    }
+
+    async fn load(
+        &self,
+        transaction: &DatabaseTransaction,
+        inbox: &str,
+    ) -> Result<(i64, Vec<LoadedCursor>), StorageError> {
+        let mut sql = self.sql()?;
+        sql.push("SELECT log, high, ceiling, missing, in_flight, epoch, saves FROM event_cursors WHERE inbox = ")
+            .bind(inbox);
+        sql.push(" ORDER BY log");
+        let mut epoch = 0;
+        let mut cursors = Vec::new();
+        for row in self.query(transaction, sql).await? {
+            let log = LogName::from(self.text(&row, "log")?);
+            epoch = self.number(&row, "epoch")?;
+            let cursor = SavedCursor {
+                high: self.number(&row, "high")?,
+                ceiling: self.number(&row, "ceiling")?,
+                missing: self.ids(&row, "missing", inbox, &log)?,
+                in_flight: self.ids(&row, "in_flight", inbox, &log)?,
+            };
+            cursors.push(LoadedCursor { saves: self.number(&row, "saves")?, cursor, log });
+        }
+        Ok((epoch, cursors))
+    }
+
+    async fn refuse_reset(
+        &self,
+        transaction: &DatabaseTransaction,
+        inbox: &str,
+        cursor: &LoadedCursor,
+    ) -> Result<(), StorageError> {
+        let newest = sqlite::newest_id(self, transaction, &cursor.log).await?;
+        if cursor.cursor.high <= newest {
+            return Ok(());
+        }
+        Err(StorageError::new(
+            StorageErrorKind::Reset,
+            format!(
+                "inbox `{inbox}` has read the log `{log}` up to {high}, and the log only ever gave out {newest}: it was emptied, \
+                 replaced or restored. Restore it, or start the inbox anew: DELETE FROM event_cursors WHERE log = '{log}' (and \
+                 its rows in event_failures)",
+                log = cursor.log,
+                high = cursor.cursor.high,
+            ),
+        ))
+    }
+
+    /// Attempts that a crash cut short are due again; that they were started stays known, so that they run alone.
+    async fn reopen_interrupted(
+        &self,
+        transaction: &DatabaseTransaction,
+        inbox: &str,
+        now: DateTime<Utc>,
+    ) -> Result<(), StorageError> {
+        let mut sql = self.sql()?;
+        sql.push("UPDATE event_failures SET next_attempt_at = ").bind(now).push(" WHERE inbox = ").bind(inbox);
+        sql.push(" AND state = 'retrying' AND started_at IS NOT NULL AND next_attempt_at IS NULL");
+        self.execute(transaction, sql).await?;
+        Ok(())
+    }
+
+    pub(super) async fn renew_leases(
+        &self,
+        owner: &str,
+        lease: Duration,
+        held: &[(String, i64)],
+    ) -> Result<Vec<String>, StorageError> {
+        if held.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut sql = self.sql()?;
+        sql.push("UPDATE event_cursors SET lease_until = ").push(&sqlite::clock(lease.as_millis()));
+        sql.push(" WHERE owner = ")
+            .bind(owner)
+            .push(" AND inbox IN ")
+            .list(held.iter().map(|(inbox, _)| inbox.as_str()));
+        sql.push(" RETURNING inbox, epoch");
+        let mut still = Vec::new();
+        for row in self.query(&self.db, sql).await? {
+            let renewed = (self.text(&row, "inbox")?, self.number(&row, "epoch")?);
+            if held.contains(&renewed) && !still.contains(&renewed.0) {
+                still.push(renewed.0);
+            }
+        }
+        Ok(still)
+    }
+
+    pub(super) async fn release_lease(&self, owner: &str, inbox: &str, epoch: i64) -> Result<(), StorageError> {
+        let mut sql = self.sql()?;
+        sql.push("UPDATE event_cursors SET owner = NULL, lease_until = NULL WHERE inbox = ").bind(inbox);
+        sql.push(" AND owner = ").bind(owner).push(" AND epoch = ").bind(epoch);
+        self.execute(&self.db, sql).await?;
+        Ok(())
+    }
+
+    pub(super) fn text(&self, row: &QueryResult, column: &str) -> Result<String, StorageError> {
+        row.try_get("", column).map_err(|error| self.error(error))
+    }
+
+    pub(super) fn number(&self, row: &QueryResult, column: &str) -> Result<i64, StorageError> {
+        row.try_get("", column).map_err(|error| self.error(error))
+    }
+
+    fn ids(&self, row: &QueryResult, column: &str, inbox: &str, log: &LogName) -> Result<IdSet, StorageError> {
+        self.text(row, column)?.parse().map_err(|error| {
+            let what = format!("the cursor of inbox `{inbox}` in log `{log}`: column `{column}` can't be read");
+            StorageError::new(StorageErrorKind::Corrupt, format!("{what}: {error}")).caused_by(error)
+        })
+    }
+}

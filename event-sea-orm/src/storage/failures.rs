@@ -1,0 +1,161 @@
+//! Failure rows: what is due, what stands open, and the dead letters.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use event_core::cursor::IdSet;
+use event_core::storage::{
+    DeadLetter, DeadLetterQuery, DueFailure, Failure, FailureKey, FailureState, Read, ReadEvent, StorageError,
+    StorageErrorKind,
+};
+use event_core::{EventRef, LogName, SubjectRef};
+use sea_orm::{QueryResult, TryGetable};
+
+use super::SeaStorage;
+use crate::backend::Sql;
+
+const COLUMNS: &str = "inbox, log, event_id, subject_type, subject_id, action, state, attempts, next_attempt_at, kind, \
+     error, started_at, first_failed_at, last_failed_at";
+
+impl Sql<'_> {
+    /// ` WHERE` the row is the one of this delivery.
+    pub(super) fn row_of(&mut self, key: &FailureKey) -> &mut Self {
+        self.push(" WHERE inbox = ").bind(key.inbox.as_str()).push(" AND log = ").bind(key.event.log.as_str());
+        self.push(" AND event_id = ").bind(key.event.id)
+    }
+}
+
+impl SeaStorage {
+    pub(super) async fn due_failures(
+        &self,
+        inbox: &str,
+        now: DateTime<Utc>,
+        limit: u64,
+    ) -> Result<Vec<DueFailure>, StorageError> {
+        let mut sql = self.sql()?;
+        sql.push("SELECT ").push(COLUMNS).push(" FROM event_failures WHERE inbox = ").bind(inbox);
+        sql.push(" AND state IN ('retrying', 'snoozed') AND next_attempt_at <= ").bind(now);
+        sql.push(" ORDER BY next_attempt_at, log, event_id LIMIT ").bind(i64::try_from(limit).unwrap_or(i64::MAX));
+        let rows = self.query(&self.db, sql).await?;
+        let failures: Vec<_> = rows.iter().map(|row| self.failure(row)).collect::<Result<_, _>>()?;
+        let mut events = self.events_of(&failures).await?;
+        Ok(failures
+            .into_iter()
+            .map(|failure| DueFailure { event: events.remove(&failure.key.event), failure })
+            .collect())
+    }
+
+    /// The events of these rows: one read per log.
+    async fn events_of(&self, failures: &[Failure]) -> Result<BTreeMap<EventRef, ReadEvent>, StorageError> {
+        let mut logs: BTreeMap<&LogName, IdSet> = BTreeMap::new();
+        for failure in failures {
+            logs.entry(&failure.key.event.log).or_default().insert(failure.key.event.id);
+        }
+        let mut events = BTreeMap::new();
+        for (log, also) in logs {
+            for event in self.read_log(&Read { log, after: None, limit: 0, also: &also }).await? {
+                let at = match &event {
+                    Ok(event) => event.at.clone(),
+                    Err(broken) => broken.event.at.clone(),
+                };
+                events.insert(at, event);
+            }
+        }
+        Ok(events)
+    }
+
+    pub(super) async fn next_due_times(
+        &self,
+        inboxes: &[String],
+    ) -> Result<Vec<(String, DateTime<Utc>)>, StorageError> {
+        if inboxes.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut sql = self.sql()?;
+        sql.push("SELECT inbox, min(next_attempt_at) AS due FROM event_failures WHERE inbox IN ");
+        sql.list(inboxes.iter().map(String::as_str));
+        sql.push(" AND state IN ('retrying', 'snoozed') AND next_attempt_at IS NOT NULL GROUP BY inbox");
+        let rows = self.query(&self.db, sql).await?;
+        rows.iter().map(|row| Ok((self.text(row, "inbox")?, self.column(row, "due")?))).collect()
+    }
+
+    pub(super) async fn subjects_with_open_failures(
+        &self,
+        inbox: &str,
+    ) -> Result<Vec<(LogName, SubjectRef, u64)>, StorageError> {
+        let mut sql = self.sql()?;
+        sql.push("SELECT log, subject_type, subject_id, count(*) AS open FROM event_failures WHERE inbox = ")
+            .bind(inbox);
+        sql.push(" AND state <> 'dead' GROUP BY log, subject_type, subject_id");
+        let rows = self.query(&self.db, sql).await?;
+        let subject = |row| {
+            let subject =
+                SubjectRef { kind: self.text(row, "subject_type")?.into(), id: self.text(row, "subject_id")? };
+            Ok((self.text(row, "log")?.into(), subject, self.number(row, "open")?.unsigned_abs()))
+        };
+        rows.iter().map(subject).collect()
+    }
+
+    pub(super) async fn list_dead_letters(&self, query: &DeadLetterQuery) -> Result<Vec<DeadLetter>, StorageError> {
+        let mut sql = self.sql()?;
+        sql.push("SELECT ").push(COLUMNS).push(" FROM event_failures WHERE state = 'dead'");
+        if let Some(inbox) = &query.inbox {
+            sql.push(" AND inbox = ").bind(inbox.as_str());
+        }
+        if let Some((time, key)) = &query.after {
+            sql.push(" AND (last_failed_at, inbox, log, event_id) < (").bind(*time).push(", ").bind(key.inbox.as_str());
+            sql.push(", ").bind(key.event.log.as_str()).push(", ").bind(key.event.id).push(")");
+        }
+        sql.push(" ORDER BY last_failed_at DESC, inbox DESC, log DESC, event_id DESC LIMIT ");
+        sql.bind(i64::try_from(query.limit).unwrap_or(i64::MAX));
+        let rows = self.query(&self.db, sql).await?;
+        rows.iter().map(|row| Ok(DeadLetter { failure: self.failure(row)? })).collect()
+    }
+
+    pub(super) async fn revive(
+        &self,
+        key: &FailureKey,
+        attempts: u32,
+        now: DateTime<Utc>,
+    ) -> Result<bool, StorageError> {
+        let mut sql = self.sql()?;
+        sql.push("UPDATE event_failures SET state = 'retrying', attempts = 0, next_attempt_at = ").bind(now);
+        sql.row_of(key).push(" AND state = 'dead' AND attempts = ").bind(i64::from(attempts));
+        Ok(self.execute(&self.db, sql).await? == 1)
+    }
+
+    pub(super) async fn remove_dead(&self, key: &FailureKey, attempts: u32) -> Result<bool, StorageError> {
+        let mut sql = self.sql()?;
+        sql.push("DELETE FROM event_failures").row_of(key).push(" AND state = 'dead' AND attempts = ");
+        sql.bind(i64::from(attempts));
+        Ok(self.execute(&self.db, sql).await? == 1)
+    }
+
+    fn failure(&self, row: &QueryResult) -> Result<Failure, StorageError> {
+        let state = self.text(row, "state")?;
+        let state = FailureState::from_word(&state).ok_or_else(|| {
+            let message = format!("a row of event_failures has the state `{state}`, which this version does not know");
+            StorageError::new(StorageErrorKind::Corrupt, message)
+        })?;
+        Ok(Failure {
+            key: FailureKey {
+                inbox: self.text(row, "inbox")?,
+                event: EventRef::new(self.text(row, "log")?, self.number(row, "event_id")?),
+            },
+            subject: SubjectRef { kind: self.text(row, "subject_type")?.into(), id: self.text(row, "subject_id")? },
+            action: self.text(row, "action")?,
+            state,
+            attempts: u32::try_from(self.number(row, "attempts")?).unwrap_or(u32::MAX),
+            next_attempt_at: self.column(row, "next_attempt_at")?,
+            kind: self.text(row, "kind")?,
+            error: self.text(row, "error")?,
+            started_at: self.column(row, "started_at")?,
+            first_failed_at: self.column(row, "first_failed_at")?,
+            last_failed_at: self.column(row, "last_failed_at")?,
+        })
+    }
+
+    fn column<T: TryGetable>(&self, row: &QueryResult, column: &str) -> Result<T, StorageError> {
+        row.try_get("", column).map_err(|error| self.error(error))
+    }
+}

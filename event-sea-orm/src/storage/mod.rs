@@ -1,0 +1,194 @@
+//! The dispatcher's storage over SeaORM. What differs between databases is one file each; the rest is common SQL.
+
+mod cursors;
+mod error;
+mod failures;
+mod read;
+mod save;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use event_core::cursor::IdSet;
+use event_core::storage::{
+    Claimed, DeadLetter, DeadLetterQuery, DueFailure, FailureKey, Read, ReadEvent, Save, Storage, StorageError, Wish,
+};
+use event_core::{LogName, States, SubjectRef};
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, QueryResult, Statement, TransactionTrait,
+};
+
+use crate::backend::{Dialect, Sql, UnsupportedBackend, dialect};
+use crate::transact;
+
+/// Where the dispatcher keeps what it knows: the logs' own database.
+///
+/// Made from a connection, which it clones; usually unseen behind [`Dispatcher::builder`](crate::Dispatcher).
+#[derive(Clone, Debug)]
+pub struct SeaStorage {
+    db: DatabaseConnection,
+}
+
+impl From<DatabaseConnection> for SeaStorage {
+    fn from(db: DatabaseConnection) -> Self {
+        Self { db }
+    }
+}
+
+impl From<&DatabaseConnection> for SeaStorage {
+    fn from(db: &DatabaseConnection) -> Self {
+        Self { db: db.clone() }
+    }
+}
+
+impl SeaStorage {
+    /// The connection.
+    pub fn db(&self) -> &DatabaseConnection {
+        &self.db
+    }
+
+    fn dialect(&self) -> Result<&'static dyn Dialect, UnsupportedBackend> {
+        dialect(self.db.get_database_backend())
+    }
+
+    /// A statement in the making.
+    fn sql(&self) -> Result<Sql<'static>, StorageError> {
+        Ok(Sql::new(self.dialect().map_err(|error| error::unsupported(&error))?))
+    }
+
+    fn statement(&self, sql: Sql<'_>) -> Statement {
+        sql.statement(self.db.get_database_backend())
+    }
+
+    async fn query<C: ConnectionTrait>(&self, conn: &C, sql: Sql<'_>) -> Result<Vec<QueryResult>, StorageError> {
+        conn.query_all_raw(self.statement(sql)).await.map_err(|error| self.error(error))
+    }
+
+    /// Runs a statement; gives the number of rows that it changed.
+    async fn execute<C: ConnectionTrait>(&self, conn: &C, sql: Sql<'_>) -> Result<u64, StorageError> {
+        let done = conn.execute_raw(self.statement(sql)).await.map_err(|error| self.error(error))?;
+        Ok(done.rows_affected())
+    }
+
+    fn error(&self, error: DbErr) -> StorageError {
+        match self.dialect() {
+            Ok(dialect) => error::storage_error(dialect, error),
+            Err(unsupported) => error::unsupported(&unsupported),
+        }
+    }
+}
+
+impl Storage for SeaStorage {
+    type Transaction = DatabaseTransaction;
+    type Proof = ();
+
+    fn provide(&self, states: &mut States) {
+        states.insert(self.db.clone());
+    }
+
+    async fn check(&self, logs: &[LogName]) -> Result<(), StorageError> {
+        match self.dialect() {
+            #[cfg(feature = "sqlite")]
+            Ok(_) => sqlite::check(self, logs).await,
+            #[cfg(not(feature = "sqlite"))]
+            Ok(_) => Ok(drop(logs)),
+            Err(error) => Err(error::unsupported(&error)),
+        }
+    }
+
+    async fn place(&self, wishes: &[Wish]) -> Result<(), StorageError> {
+        self.place_cursors(wishes).await
+    }
+
+    async fn claim(
+        &self,
+        owner: &str,
+        lease: Duration,
+        wishes: &[Wish],
+        now: DateTime<Utc>,
+    ) -> Result<Vec<Claimed>, StorageError> {
+        self.claim_inboxes(owner, lease, wishes, now).await
+    }
+
+    async fn renew(&self, owner: &str, lease: Duration, held: &[(String, i64)]) -> Result<Vec<String>, StorageError> {
+        self.renew_leases(owner, lease, held).await
+    }
+
+    async fn release(&self, owner: &str, inbox: &str, epoch: i64) -> Result<(), StorageError> {
+        self.release_lease(owner, inbox, epoch).await
+    }
+
+    async fn known_inboxes(&self) -> Result<Vec<String>, StorageError> {
+        let mut sql = self.sql()?;
+        sql.push("SELECT DISTINCT inbox FROM event_cursors ORDER BY inbox");
+        let rows = self.query(&self.db, sql).await?;
+        rows.iter().map(|row| row.try_get("", "inbox").map_err(|error| self.error(error))).collect()
+    }
+
+    async fn read(&self, read: Read<'_>) -> Result<Vec<ReadEvent>, StorageError> {
+        self.read_log(&read).await
+    }
+
+    async fn ripe(&self, _log: &LogName, missing: &IdSet, _proof: &mut ()) -> Result<IdSet, StorageError> {
+        // SQLite has one writer at a time, and the log's trigger refuses an id that is not the newest: whoever could have
+        // made a missing id visible had done so before the newer one was recorded.
+        Ok(missing.clone())
+    }
+
+    async fn save(&self, save: &Save) -> Result<(), StorageError> {
+        self.save_alone(save).await
+    }
+
+    async fn begin(&self) -> Result<DatabaseTransaction, StorageError> {
+        self.db.begin_with_options(transact::options()).await.map_err(|error| self.error(error))
+    }
+
+    async fn savepoint(&self, transaction: &DatabaseTransaction) -> Result<DatabaseTransaction, StorageError> {
+        transaction.begin().await.map_err(|error| self.error(error))
+    }
+
+    async fn release_savepoint(&self, savepoint: DatabaseTransaction) -> Result<(), StorageError> {
+        savepoint.commit().await.map_err(|error| self.error(error))
+    }
+
+    async fn rollback(&self, transaction: DatabaseTransaction) -> Result<(), StorageError> {
+        transaction.rollback().await.map_err(|error| self.error(error))
+    }
+
+    async fn save_in(&self, transaction: &DatabaseTransaction, save: &Save) -> Result<(), StorageError> {
+        self.save_on(transaction, save).await
+    }
+
+    async fn commit(&self, transaction: DatabaseTransaction) -> Result<(), StorageError> {
+        transaction.commit().await.map_err(|error| self.error(error))?;
+        // A transactional handler may have recorded events.
+        event_core::wake::recorded();
+        Ok(())
+    }
+
+    async fn due(&self, inbox: &str, now: DateTime<Utc>, limit: u64) -> Result<Vec<DueFailure>, StorageError> {
+        self.due_failures(inbox, now, limit).await
+    }
+
+    async fn next_due(&self, inboxes: &[String]) -> Result<Vec<(String, DateTime<Utc>)>, StorageError> {
+        self.next_due_times(inboxes).await
+    }
+
+    async fn open_subjects(&self, inbox: &str) -> Result<Vec<(LogName, SubjectRef, u64)>, StorageError> {
+        self.subjects_with_open_failures(inbox).await
+    }
+
+    async fn dead_letters(&self, query: &DeadLetterQuery) -> Result<Vec<DeadLetter>, StorageError> {
+        self.list_dead_letters(query).await
+    }
+
+    async fn retry_dead(&self, key: &FailureKey, attempts: u32, now: DateTime<Utc>) -> Result<bool, StorageError> {
+        self.revive(key, attempts, now).await
+    }
+
+    async fn discard_dead(&self, key: &FailureKey, attempts: u32) -> Result<bool, StorageError> {
+        self.remove_dead(key, attempts).await
+    }
+}

@@ -1,0 +1,68 @@
+//! What is SQLite's own below the dispatcher: its clock, its newest ids, and the checks of what exactness rests on.
+
+use event_core::LogName;
+use event_core::storage::{StorageError, StorageErrorKind};
+use sea_orm::ConnectionTrait;
+
+use super::{SeaStorage, error};
+use crate::migration::sqlite as ddl;
+
+/// The tables are there, and the log's are those that our migration makes: ids that only grow, and triggers.
+pub(super) async fn check(storage: &SeaStorage, logs: &[LogName]) -> Result<(), StorageError> {
+    let mut sql = storage.sql()?;
+    sql.push("SELECT type, name, sql FROM sqlite_master WHERE type IN ('table', 'trigger')");
+    let mut found = Vec::new();
+    for row in storage.query(storage.db(), sql).await? {
+        let get = |column: &str| row.try_get::<Option<String>>("", column).map_err(|error| storage.error(error));
+        found.push((
+            get("type")?.unwrap_or_default(),
+            get("name")?.unwrap_or_default(),
+            get("sql")?.unwrap_or_default(),
+        ));
+    }
+    let table = |name: &str| found.iter().find(|(kind, found, _)| kind == "table" && found == name);
+    for name in ["event_cursors", "event_failures"] {
+        table(name).ok_or_else(|| error::not_migrated(name))?;
+    }
+    for log in logs {
+        let (_, _, made) = table(log.as_str()).ok_or_else(|| error::not_migrated(log.as_str()))?;
+        if !made.to_ascii_uppercase().contains("AUTOINCREMENT") {
+            return Err(unsafe_log(log, "its ids are not AUTOINCREMENT, and would be given out again"));
+        }
+        for trigger in ddl::log_triggers(log.as_str()) {
+            if !found.iter().any(|(kind, found, _)| kind == "trigger" && *found == trigger) {
+                return Err(unsafe_log(log, &format!("its trigger `{trigger}` is missing")));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn unsafe_log(log: &LogName, why: &str) -> StorageError {
+    StorageError::new(
+        StorageErrorKind::Unsupported,
+        format!(
+            "the log `{log}` can't be delivered exactly: {why}; make it by `event_sea_orm::migration`, whatever else altered it"
+        ),
+    )
+}
+
+/// The highest id that the log ever gave out, also of rows that are gone.
+pub(super) async fn newest_id<C: ConnectionTrait>(
+    storage: &SeaStorage,
+    conn: &C,
+    log: &LogName,
+) -> Result<i64, StorageError> {
+    let mut sql = storage.sql()?;
+    sql.push("SELECT seq FROM sqlite_sequence WHERE name = ").bind(log.as_str());
+    match storage.query(conn, sql).await?.first() {
+        Some(row) => row.try_get("", "seq").map_err(|error| storage.error(error)),
+        None => Ok(0),
+    }
+}
+
+/// The database's time, `milliseconds` from now, as text that sorts by time.
+pub(super) fn clock(milliseconds: u128) -> String {
+    let (seconds, rest) = (milliseconds / 1_000, milliseconds % 1_000);
+    format!("strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now', '+{seconds}.{rest:03} seconds')")
+}
