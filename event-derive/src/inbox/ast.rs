@@ -72,6 +72,11 @@ impl Handler {
         }
     }
 
+    /// Whether this is a function inside an `impl` block, where the macro can't stand.
+    pub(super) fn is_method(&self) -> bool {
+        matches!(self.kind, Kind::Function { .. }) && self.sig.receiver().is_some()
+    }
+
     /// The argument that `on` and `when` are about.
     pub(super) fn event(&self) -> Option<&Argument> {
         self.arguments.get(self.event)
