@@ -31,12 +31,15 @@ pub(super) fn expand(event: &Event, whole: bool) -> TokenStream {
 /// ```
 fn companion(event: &Event) -> TokenStream {
     let Event { vis, ident, companion, .. } = event;
-    let doc = format!("The actions of [`{ident}`]: its variants without their fields.");
+    let doc = format!(" The actions of [`{ident}`]: its variants without their fields.");
     let variants = event.variants.iter().map(|Variant { ident, action, .. }| {
-        let doc = format!("Stored as `{action}`.");
+        let doc = format!(" Stored as `{action}`.");
         quote!(#[doc = #doc] #ident)
     });
-    let placeholder = event.variants.is_empty().then(placeholder);
+    let placeholder = event.variants.is_empty().then(|| {
+        let placeholder = placeholder();
+        quote!(#[doc(hidden)] #placeholder)
+    });
     // At the enum's name: rustc shows it where an action does not exist.
     quote_spanned! {ident.span()=>
         #[doc = #doc]

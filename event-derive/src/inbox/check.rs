@@ -4,7 +4,7 @@ use heck::ToSnakeCase as _;
 use syn::ext::IdentExt as _;
 use syn::{Path, ReturnType, Safety, Signature, Type};
 
-use super::ast::{Handler, Kind, Takes};
+use super::ast::{CFG, CFG_ATTR, Handler, Kind, Takes};
 use super::attr::{Attr, written};
 use crate::errors::Errors;
 use crate::names;
@@ -93,8 +93,7 @@ fn check_arguments(handler: &Handler, errors: &mut Errors) {
             }
             _ => {}
         }
-        for attr in argument.attrs.iter().filter(|attr| attr.path().is_ident("cfg") || attr.path().is_ident("cfg_attr"))
-        {
+        for attr in argument.attrs.iter().filter(|attr| attr.path().is_ident(CFG) || attr.path().is_ident(CFG_ATTR)) {
             errors.push(attr, "an inbox's arguments can't be conditional; put the `#[cfg]` on the inbox");
         }
     }

@@ -8,7 +8,7 @@ use syn::{Ident, Path};
 use super::ast::{Handler, Kind, Takes};
 use super::attr::Attr;
 use super::check::{is_bare, stored_name};
-use crate::location;
+use crate::{location, meta};
 
 /// The marker type, and everything else in a `const` block that leaks no name. Where there were errors (`whole` is false)
 /// the inbox is described and never called: what would be generated for it could only add errors.
@@ -41,6 +41,7 @@ pub(super) fn expand(handler: &Handler, attr: &Attr, whole: bool) -> TokenStream
         #(#cfgs)*
         const _: () = {
             #[automatically_derived]
+            #[allow(deprecated)]
             impl #krate::Inbox for #marker {
                 fn descriptor() -> &'static #krate::InboxDescriptor {
                     #items
@@ -66,7 +67,7 @@ pub(super) fn expand(handler: &Handler, attr: &Attr, whole: bool) -> TokenStream
 fn marker_struct(handler: &Handler, name: &str) -> TokenStream {
     let Kind::Function { vis, ident } = &handler.kind else { return TokenStream::new() };
     let cfgs = &handler.cfgs;
-    let doc = format!("The inbox `{name}`.");
+    let doc = format!(" The inbox `{name}`.");
     quote! {
         #(#cfgs)*
         #[doc = #doc]
@@ -142,8 +143,10 @@ fn call(handler: &Handler, krate: &TokenStream, v1: &TokenStream) -> TokenStream
     // At the return type, so that another one than `InboxResult` is an error there.
     let awaited = quote_spanned!(ends(&handler.sig.output).1=> .await);
     // At the function's name, so that a future that is not `Send` is an error there.
-    let boxed = quote_spanned! {handler.sig.ident.span()=>
-        #v1::Box::pin(async move {
+    let name = handler.sig.ident.span();
+    let v1_there = meta::respanned(v1.clone(), name);
+    let boxed = quote_spanned! {name=>
+        #v1_there::Box::pin(async move {
             #(#takes)*
             let __result: #krate::InboxResult = #function(#(#names),*) #awaited;
             __result
@@ -166,11 +169,13 @@ fn when(filter: &Path, handler: &Handler, krate: &TokenStream) -> TokenStream {
     let (first, last) = ends(&event.ty);
     let take = quote_spanned!(first=> <#ty as #krate::EventArgument>::take);
     let argument = quote_spanned!(last=> (__delivery)?);
-    let asked = quote_spanned!(ends(filter).1=> (&__event));
+    let (first, last) = ends(filter);
+    let asked = quote_spanned!(last=> (&__event));
+    let wanted = quote_spanned!(first=> let __wanted: bool = #filter_tokens #asked;);
     quote! {
         |__delivery| {
             let __event = #take #argument;
-            let __wanted: bool = #filter_tokens #asked;
+            #wanted
             ::core::result::Result::Ok(__wanted)
         }
     }
@@ -219,7 +224,7 @@ fn action(path: &Path, handler: &Handler, krate: &TokenStream, v1: &TokenStream)
     };
     let event = named.or(argument).unwrap_or_default();
     let span = variant.span();
-    let alias = Ident::new("__Action", Span::call_site());
+    let alias = Ident::new("__Action", span);
     let actions = quote_spanned!(ends(&event).0=> <#event as #krate::DomainEvent>::Action);
     let at_variant = quote_spanned!(span=> #alias::#variant);
     quote! {{

@@ -11,7 +11,7 @@ enum IssueEvent {
     Closed,
 }
 
-#[inbox(on(Created))]
+#[inbox]
 async fn notify(_event: Event<String>) -> InboxResult {
     handled()
 }
