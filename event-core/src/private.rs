@@ -24,6 +24,19 @@ pub mod v1 {
     use crate::metadata::{DecodeError, EncodeError};
     use crate::recorded::{Recorded, StoredEvent};
 
+    /// Says that the enum named in an inbox's `on(...)` is the one that its event argument takes.
+    #[diagnostic::on_unimplemented(
+        message = "this inbox takes events of `{E}`, and this action is one of `{Self}`",
+        label = "an action of another enum",
+        note = "name actions of `{E}` only, or take `AnyEvent` as the argument"
+    )]
+    pub trait SameEvent<E> {
+        /// Something to name.
+        fn check() {}
+    }
+
+    impl<E> SameEvent<E> for E {}
+
     /// Encodes through the enum's own `Serialize`.
     pub fn encode<E: DomainEvent + serde::Serialize>(event: &E) -> Result<Metadata, EncodeError> {
         let variant = event.action().descriptor().variant();

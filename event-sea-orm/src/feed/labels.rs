@@ -34,6 +34,9 @@ enum Role {
 
 type Ask = fn(&dyn Dialect, DbBackend, &'static str, &BTreeSet<&str>) -> Result<Option<Statement>, FeedError>;
 
+/// A key and its label.
+type Read = fn(&QueryResult) -> Result<(String, Option<String>), DbErr>;
+
 /// Where the labels of one kind of subject or actor come from, without the entity's type.
 #[doc(hidden)]
 #[derive(Clone)]
@@ -45,7 +48,7 @@ pub struct LabelSource {
     entity: TypeId,
     column: &'static str,
     ask: Ask,
-    read: fn(&QueryResult) -> Result<(String, Option<String>), DbErr>,
+    read: Read,
 }
 
 impl LabelSource {

@@ -1,0 +1,149 @@
+//! `subject(...)` and `actor(...)`: a type, its stored name and the column that names it in sentences.
+
+use heck::{ToSnakeCase as _, ToUpperCamelCase as _};
+use proc_macro2::{Span, TokenStream};
+use quote::ToTokens as _;
+use syn::ext::IdentExt as _;
+use syn::spanned::Spanned as _;
+use syn::{Ident, Path, Type};
+
+use crate::errors::Errors;
+use crate::meta::{self, Item, Once};
+use crate::{names, suggest};
+
+/// The type that SeaORM gives every entity; its module's name says more.
+const ENTITY: &str = "Entity";
+/// The enum of columns beside it.
+const COLUMN: &str = "Column";
+
+const NAME: &str = "name";
+const LABEL: &str = "label";
+const KNOWN: &[&str] = &[NAME, LABEL];
+
+/// What was written in `subject(...)` or `actor(...)`.
+pub(super) struct Entity {
+    pub(super) path: Path,
+    pub(super) name: String,
+    pub(super) name_span: Span,
+    pub(super) label: Option<Ident>,
+}
+
+impl Entity {
+    /// Reads the list; `None` where no type could be read.
+    pub(super) fn read(item: &Item, errors: &mut Errors) -> Option<Self> {
+        let kind = item.key();
+        let example = format!("{kind}(module::Entity, name = \"...\", label = column)");
+        let mut pieces = meta::split(item.list(errors, &example)?).into_iter();
+        let Some(ty) = pieces.next() else {
+            errors.push(&item.tokens, format!("`{kind}` wants a type first: `{example}`"));
+            return None;
+        };
+        let path = match syn::parse2(ty.clone()) {
+            Ok(Type::Path(path)) if path.qself.is_none() => path.path,
+            _ => {
+                errors.push(ty, format!("`{kind}` wants the path of a type first: `{example}`"));
+                return None;
+            }
+        };
+        let (mut name, mut label) = (Once::default(), Once::default());
+        let place = format!("`{kind}`");
+        for piece in pieces {
+            let Some(item) = errors.absorb(syn::parse2::<Item>(piece)) else { continue };
+            match item.key().as_str() {
+                NAME => name.put(&item.name, item.string(errors), errors),
+                LABEL => {
+                    let column: Option<Ident> = item.assigned(errors, "column", "a column's name, without quotes");
+                    label.put(&item.name, column, errors);
+                }
+                other => errors.push(&item.name, suggest::unknown(other, &place, KNOWN)),
+            }
+        }
+        let name_given = name.given();
+        let (name, name_span) = match name.get() {
+            Some(literal) => (literal.value(), literal.span()),
+            None if name_given => (kind, path.span()),
+            None => match default_name(&path) {
+                Some(name) => (name, path.span()),
+                None => {
+                    errors.push(
+                        &path,
+                        format!("`{ENTITY}` alone gives no name to store; write `{kind}({ENTITY}, name = \"...\")`"),
+                    );
+                    (kind, path.span())
+                }
+            },
+        };
+        if let Some(problem) = names::problem("the name", &name) {
+            errors.at(name_span, problem);
+        }
+        let label = label.get();
+        if let Some(label) = &label {
+            let text = label.unraw().to_string();
+            if text != text.to_snake_case() {
+                errors.push(
+                    label,
+                    format!("a label is a column: write it as the field, `label = {}`", text.to_snake_case()),
+                );
+            }
+        }
+        Some(Self { path, name, name_span, label })
+    }
+
+    /// The label as it is stored.
+    pub(super) fn label_text(&self) -> Option<String> {
+        self.label.as_ref().map(|label| label.unraw().to_string())
+    }
+
+    /// The label's column (`issue::Column::Title`), where the type is a SeaORM entity: naming it checks that it exists.
+    pub(super) fn label_column(&self) -> Option<TokenStream> {
+        let label = self.label.as_ref()?;
+        let mut path = self.path.clone();
+        let last = path.segments.last_mut()?;
+        if last.ident != ENTITY {
+            return None;
+        }
+        last.ident = Ident::new(COLUMN, label.span());
+        let variant = label.unraw().to_string().to_upper_camel_case();
+        // A label that is no identifier in this case was refused by the parser already.
+        let variant = syn::parse_str::<Ident>(&variant).ok()?;
+        path.segments.push(Ident::new(&variant.to_string(), label.span()).into());
+        Some(path.into_token_stream())
+    }
+
+    pub(super) fn is_same_type(&self, other: &Self) -> bool {
+        self.path.to_token_stream().to_string() == other.path.to_token_stream().to_string()
+    }
+}
+
+/// `issue::Entity` → `issue`, `Issue` → `issue`; nothing for a bare `Entity`.
+fn default_name(path: &Path) -> Option<String> {
+    let mut segments = path.segments.iter().rev().map(|segment| segment.ident.unraw().to_string());
+    let last = segments.next()?;
+    if last != ENTITY {
+        return Some(last.to_snake_case());
+    }
+    segments
+        .next()
+        .filter(|module| !matches!(module.as_str(), "crate" | "self" | "super"))
+        .map(|module| module.to_snake_case())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_comes_from_the_module_or_the_type() {
+        for (path, name) in [
+            ("issue::Entity", Some("issue")),
+            ("a::pull_request::Entity", Some("pull_request")),
+            ("Issue", Some("issue")),
+            ("a::PullRequest", Some("pull_request")),
+            ("Entity", None),
+            ("super::Entity", None),
+        ] {
+            let path: Path = syn::parse_str(path).unwrap();
+            assert_eq!(default_name(&path).as_deref(), name);
+        }
+    }
+}

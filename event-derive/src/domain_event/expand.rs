@@ -1,0 +1,243 @@
+//! The derive's output. Takes whatever was read, also where there were errors, and can't fail.
+
+use proc_macro2::TokenStream;
+use quote::{quote, quote_spanned};
+use syn::ext::IdentExt as _;
+
+use super::ast::{Event, Variant};
+use super::entity::Entity;
+use super::schema;
+use crate::location;
+
+/// The companion enum beside the user's, and everything else in a `const` block that leaks no name.
+pub(super) fn expand(event: &Event) -> TokenStream {
+    if event.generic {
+        // Nothing that stands for a generic enum could be right, and half of it would only add errors.
+        return TokenStream::new();
+    }
+    let companion = companion(event);
+    let impls = [action(event), domain_event(event), relations(event), label_checks(event), registration(event)];
+    quote! {
+        #companion
+        const _: () = { #(#impls)* };
+    }
+}
+
+/// ```text
+/// pub enum IssueEventAction { Created, StatusChanged }
+/// ```
+fn companion(event: &Event) -> TokenStream {
+    let Event { vis, ident, companion, .. } = event;
+    let doc = format!("The actions of [`{ident}`]: its variants without their fields.");
+    let variants = event.variants.iter().map(|Variant { ident, action, .. }| {
+        let doc = format!("Stored as `{action}`.");
+        quote!(#[doc = #doc] #ident)
+    });
+    quote! {
+        #[doc = #doc]
+        #[derive(
+            ::core::clone::Clone, ::core::marker::Copy, ::core::fmt::Debug, ::core::cmp::PartialEq, ::core::cmp::Eq,
+            ::core::cmp::PartialOrd, ::core::cmp::Ord, ::core::hash::Hash
+        )]
+        #[allow(dead_code)]
+        #vis enum #companion { #(#variants),* }
+    }
+}
+
+/// ```text
+/// impl Action for IssueEventAction { ... }
+/// impl Display for IssueEventAction { ... }
+/// impl From<&IssueEvent> for IssueEventAction { ... }
+/// ```
+fn action(event: &Event) -> TokenStream {
+    let Event { ident, companion, krate, .. } = event;
+    let variants: Vec<_> = event.variants.iter().map(|variant| &variant.ident).collect();
+    let names = event.variants.iter().map(|variant| &variant.action);
+    let names = exhaustive(quote!(#(Self::#variants => #names),*), event);
+    let positions = 0..event.variants.len();
+    let position = exhaustive(quote!(#(Self::#variants => #positions),*), event);
+    quote! {
+        #[automatically_derived]
+        impl #krate::Action for #companion {
+            type Event = #ident;
+
+            const ALL: &'static [Self] = &[#(Self::#variants),*];
+
+            fn name(self) -> &'static str {
+                match self { #names }
+            }
+
+            fn descriptor(self) -> &'static #krate::ActionDescriptor {
+                let __position: usize = match self { #position };
+                &<#ident as #krate::DomainEvent>::descriptor().actions()[__position]
+            }
+        }
+
+        #[automatically_derived]
+        impl ::core::fmt::Display for #companion {
+            fn fmt(&self, __formatter: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                __formatter.pad(#krate::Action::name(*self))
+            }
+        }
+
+        #[automatically_derived]
+        impl ::core::convert::From<&#ident> for #companion {
+            fn from(__event: &#ident) -> Self {
+                #krate::DomainEvent::action(__event)
+            }
+        }
+    }
+}
+
+/// The arms, or one that can't be reached where an error left no variants.
+fn exhaustive(arms: TokenStream, event: &Event) -> TokenStream {
+    if event.variants.is_empty() { quote!(_ => loop {}) } else { arms }
+}
+
+/// ```text
+/// impl DomainEvent for IssueEvent { ... }
+/// ```
+fn domain_event(event: &Event) -> TokenStream {
+    let Event { ident, companion, krate, .. } = event;
+    let subject = subject_type(event);
+    let actors = event.actors.iter().map(|actor| &actor.path);
+    let variants = event.variants.iter().map(|variant| &variant.ident);
+    let actions = exhaustive(quote!(#(#ident::#variants { .. } => #companion::#variants),*), event);
+    let descriptor = descriptor(event);
+    // At the enum's name, so that a missing `Serialize` or `Deserialize` is an error there.
+    let encode = quote_spanned!(ident.span()=> #krate::__private::v1::encode::<#ident>(self));
+    let decode =
+        quote_spanned!(ident.span()=> #krate::__private::v1::decode::<#ident>(__action, __version, __metadata));
+    quote! {
+        #[automatically_derived]
+        #[allow(deprecated)]
+        impl #krate::DomainEvent for #ident {
+            type Action = #companion;
+            type Subject = #subject;
+            type Actors = (#(#actors,)*);
+
+            fn descriptor() -> &'static #krate::EventDescriptor {
+                #descriptor
+            }
+
+            fn action(&self) -> #companion {
+                match self { #actions }
+            }
+
+            fn encode(&self) -> ::core::result::Result<#krate::Metadata, #krate::EncodeError> {
+                #encode
+            }
+
+            fn decode(
+                __action: &str,
+                __version: u32,
+                __metadata: &#krate::Metadata,
+            ) -> ::core::result::Result<Self, #krate::DecodeError> {
+                #decode
+            }
+        }
+    }
+}
+
+/// ```text
+/// static DESCRIPTOR: EventDescriptor = EventDescriptor::from_parts(EventParts { ... });
+/// &DESCRIPTOR
+/// ```
+fn descriptor(event: &Event) -> TokenStream {
+    let Event { ident, krate, .. } = event;
+    let v1 = quote!(#krate::__private::v1);
+    let name = ident.unraw().to_string();
+    let log = match &event.log {
+        Some(log) => quote!(#log),
+        None => quote!(#krate::SHARED_LOG),
+    };
+    let subject = event.subject.as_ref().map_or("", |subject| subject.name.as_str());
+    let label = option(event.subject.as_ref().and_then(Entity::label_text));
+    let actors = event.actors.iter().map(|actor| {
+        let (name, label) = (&actor.name, option(actor.label_text()));
+        quote!(#krate::ActorDescriptor::new(#name, #label))
+    });
+    let actions = event.variants.iter().map(|variant| {
+        let Variant { ident, action, version, summary, .. } = variant;
+        let (variant_name, summary) = (ident.unraw().to_string(), option(summary.clone()));
+        let schema = schema::function(variant, &v1);
+        quote!(#krate::ActionDescriptor::new(#action, #variant_name, #version, #summary, #schema))
+    });
+    let location = location::of(ident.span(), &v1);
+    quote! {
+        static __DESCRIPTOR: #krate::EventDescriptor = #krate::EventDescriptor::from_parts(#v1::EventParts {
+            name: #name,
+            log: #log,
+            subject: #subject,
+            label: #label,
+            actors: &[#(#actors),*],
+            actions: &[#(#actions),*],
+            location: #location,
+            type_id: #v1::TypeId::of::<#ident>,
+            decode: #v1::decode_erased::<#ident>,
+        });
+        &__DESCRIPTOR
+    }
+}
+
+/// ```text
+/// impl EventOf<issue::Entity> for IssueEvent {}
+/// impl ActorOf<IssueEvent> for user::Entity { ... }
+/// ```
+fn relations(event: &Event) -> TokenStream {
+    let Event { ident, krate, .. } = event;
+    let subject = subject_type(event);
+    // A type that is named twice was refused; two implementations would be a second error about it.
+    let actors = event.actors.iter().enumerate();
+    let actors = actors.filter(|(at, actor)| !event.actors[..*at].iter().any(|earlier| earlier.is_same_type(actor)));
+    let actors = actors.map(|(_, actor)| {
+        let Entity { path, name, .. } = actor;
+        let label = option(actor.label_text());
+        quote! {
+            #[automatically_derived]
+            impl #krate::ActorOf<#ident> for #path {
+                const NAME: &'static str = #name;
+                const LABEL: ::core::option::Option<&'static str> = #label;
+            }
+        }
+    });
+    quote! {
+        #[automatically_derived]
+        impl #krate::EventOf<#subject> for #ident {}
+        #(#actors)*
+    }
+}
+
+/// Names each label's column, so that a typo is an error at the label.
+fn label_checks(event: &Event) -> TokenStream {
+    event
+        .subject
+        .iter()
+        .chain(&event.actors)
+        .filter_map(Entity::label_column)
+        .map(|column| quote!(const _: fn() = || { let _ = #column; };))
+        .collect()
+}
+
+fn registration(event: &Event) -> TokenStream {
+    let Event { ident, krate, .. } = event;
+    let v1 = quote!(#krate::__private::v1);
+    quote! {
+        #v1::inventory::submit! { #v1::EventRegistration(<#ident as #krate::DomainEvent>::descriptor) }
+    }
+}
+
+/// The subject, or `()` where an error left none.
+fn subject_type(event: &Event) -> TokenStream {
+    match &event.subject {
+        Some(Entity { path, .. }) => quote!(#path),
+        None => quote!(()),
+    }
+}
+
+fn option(text: Option<String>) -> TokenStream {
+    match text {
+        Some(text) => quote!(::core::option::Option::Some(#text)),
+        None => quote!(::core::option::Option::None),
+    }
+}

@@ -1,0 +1,175 @@
+//! What the macro knows of the item under it: a function, or an impl block with a `handle`.
+
+use proc_macro2::TokenStream;
+use quote::{ToTokens as _, quote};
+use syn::{
+    Attribute, FnArg, GenericArgument, Ident, ImplItem, Item, ItemFn, ItemImpl, PathArguments, Signature, Type,
+    Visibility,
+};
+
+use crate::errors::Errors;
+use crate::meta;
+
+/// The function that an impl block's inbox calls.
+pub(super) const HANDLE: &str = "handle";
+const EVENT: &str = "Event";
+const ANY_EVENT: &str = "AnyEvent";
+
+/// What handles the events.
+pub(super) struct Handler {
+    pub(super) kind: Kind,
+    /// The function's signature, or that of `handle`.
+    pub(super) sig: Signature,
+    /// The `#[cfg]`s that decide whether the item exists: what is generated exists with it.
+    pub(super) cfgs: Vec<Attribute>,
+    pub(super) arguments: Vec<Argument>,
+    /// Which argument is the event.
+    event: usize,
+}
+
+pub(super) enum Kind {
+    Function { vis: Visibility, ident: Ident },
+    Impl { ty: TokenStream, ident: Ident },
+}
+
+/// An argument of the handler; only its type matters.
+pub(super) struct Argument {
+    pub(super) ty: Type,
+    pub(super) takes: Takes,
+    pub(super) attrs: Vec<Attribute>,
+}
+
+/// Which event an argument takes, as far as its type's name tells.
+pub(super) enum Takes {
+    Event(Box<Type>),
+    AnyEvent,
+    Unknown,
+}
+
+impl Handler {
+    pub(super) fn ident(&self) -> &Ident {
+        match &self.kind {
+            Kind::Function { ident, .. } | Kind::Impl { ident, .. } => ident,
+        }
+    }
+
+    /// The type that stands for the inbox.
+    pub(super) fn marker(&self) -> TokenStream {
+        match &self.kind {
+            Kind::Function { ident, .. } => ident.to_token_stream(),
+            Kind::Impl { ty, .. } => ty.clone(),
+        }
+    }
+
+    /// The function to call.
+    pub(super) fn function(&self) -> TokenStream {
+        match &self.kind {
+            Kind::Function { ident, .. } => ident.to_token_stream(),
+            Kind::Impl { ty, .. } => {
+                let handle = &self.sig.ident;
+                quote!(<#ty>::#handle)
+            }
+        }
+    }
+
+    /// The argument that `on` and `when` are about.
+    pub(super) fn event(&self) -> Option<&Argument> {
+        self.arguments.get(self.event)
+    }
+
+    /// The tokens as they read outside the impl block.
+    pub(super) fn outside(&self, tokens: TokenStream) -> TokenStream {
+        match &self.kind {
+            Kind::Function { .. } => tokens,
+            Kind::Impl { ty, .. } => meta::without_self(tokens, ty),
+        }
+    }
+}
+
+/// Reads the item; `None` where it is nothing that could be an inbox.
+pub(super) fn read(item: TokenStream, errors: &mut Errors) -> Option<Handler> {
+    // What syn can't read, rustc refuses in better words.
+    match syn::parse2::<Item>(item.clone()).ok()? {
+        Item::Fn(ItemFn { attrs, vis, sig, .. }) => {
+            let kind = Kind::Function { vis, ident: sig.ident.clone() };
+            Some(handler(kind, attrs, sig))
+        }
+        Item::Impl(block) => read_impl(block, errors),
+        _ => {
+            errors.push(item, "`#[inbox]` stands on an `async fn`, or on an `impl` block with an `async fn handle`");
+            None
+        }
+    }
+}
+
+fn read_impl(block: ItemImpl, errors: &mut Errors) -> Option<Handler> {
+    if let Some((path, _)) = &block.trait_ {
+        errors.push(path, "`#[inbox]` stands on an `impl` block of a type's own, not on that of a trait");
+        return None;
+    }
+    if let Some(unsafety) = &block.unsafety {
+        errors.push(unsafety, "an inbox is called by the dispatcher, which can promise nothing; remove `unsafe`");
+    }
+    if !block.generics.params.is_empty() || block.generics.where_clause.is_some() {
+        errors.push(&block.self_ty, "an inbox can't be generic: one function stands for one stored name");
+        return None;
+    }
+    let ident = match &*block.self_ty {
+        Type::Path(path)
+            if path.qself.is_none() && path.path.segments.iter().all(|segment| segment.arguments.is_none()) =>
+        {
+            path.path.segments.last().map(|last| last.ident.clone())
+        }
+        _ => None,
+    };
+    let Some(ident) = ident else {
+        errors.push(&block.self_ty, "`#[inbox]` stands on the `impl` block of a plain type, without generic arguments");
+        return None;
+    };
+    let handle = block.items.into_iter().find_map(|item| match item {
+        ImplItem::Fn(function) if function.sig.ident == HANDLE => Some(function),
+        _ => None,
+    });
+    let Some(handle) = handle else {
+        errors.push(
+            &block.self_ty,
+            "this `impl` block has no `handle`: add `async fn handle(event: Event<...>) -> InboxResult`",
+        );
+        return None;
+    };
+    Some(handler(Kind::Impl { ty: block.self_ty.to_token_stream(), ident }, block.attrs, handle.sig))
+}
+
+fn handler(kind: Kind, attrs: Vec<Attribute>, sig: Signature) -> Handler {
+    let cfgs =
+        attrs.into_iter().filter(|attr| attr.path().is_ident("cfg") || attr.path().is_ident("cfg_attr")).collect();
+    let arguments: Vec<_> = sig.inputs.iter().filter_map(argument).collect();
+    let event = arguments.iter().position(|argument| !matches!(argument.takes, Takes::Unknown)).unwrap_or(0);
+    Handler { kind, sig, cfgs, arguments, event }
+}
+
+fn argument(argument: &FnArg) -> Option<Argument> {
+    let FnArg::Typed(typed) = argument else { return None };
+    Some(Argument { ty: (*typed.ty).clone(), takes: takes(&typed.ty), attrs: typed.attrs.clone() })
+}
+
+fn takes(ty: &Type) -> Takes {
+    let ty = match ty {
+        Type::Group(group) => return takes(&group.elem),
+        other => other,
+    };
+    let Type::Path(path) = ty else { return Takes::Unknown };
+    let Some(last) = path.path.segments.last() else { return Takes::Unknown };
+    if last.ident == ANY_EVENT {
+        return Takes::AnyEvent;
+    }
+    match &last.arguments {
+        PathArguments::AngleBracketed(arguments) if last.ident == EVENT && arguments.args.len() == 1 => {
+            match arguments.args.first() {
+                Some(GenericArgument::Type(event)) => Takes::Event(Box::new(event.clone())),
+                _ => Takes::Unknown,
+            }
+        }
+        _ => Takes::Unknown,
+    }
+}
