@@ -61,6 +61,11 @@ impl TestDb {
         connect(&self.url, connections).await
     }
 
+    /// Where it is.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     /// A connection that may only read.
     pub async fn read_only(&self) -> DatabaseConnection {
         connect(&format!("{}?mode=ro", self.url), 1).await

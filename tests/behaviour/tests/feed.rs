@@ -21,6 +21,7 @@ on_every_database! {
     labels_of_any_feed_are_asked_for
     what_has_no_label_is_named_by_its_id
     an_event_that_can_not_be_decoded_keeps_its_place
+    a_row_that_is_no_json_is_named
     a_limit_has_bounds
     a_token_goes_through_text
     feeds_walk_their_index
@@ -288,6 +289,17 @@ async fn an_event_that_can_not_be_decoded_keeps_its_place(db: &TestDb) {
     assert!(matches!(error, DecodeError::UnknownAction { .. }), "{error}");
     assert_eq!(page.entries[0].summary(), "system: teleported (issue 1)");
     assert_eq!(page.entries[1].event().unwrap().event, IssueEvent::Created);
+}
+
+async fn a_row_that_is_no_json_is_named(db: &TestDb) {
+    IssueEvent::Created.on(1).by_system().save(&**db).await.unwrap();
+    db.sql("PRAGMA ignore_check_constraints = ON").await.unwrap();
+    let columns = "subject_type, subject_id, action, version, metadata, occurred_at";
+    let values = "'issue', '1', 'created', 1, '{\"secret\"', '2030-01-01T00:00:00+00:00'";
+    db.sql(&format!("INSERT INTO events ({columns}) VALUES ({values})")).await.unwrap();
+    let error = IssueEvent::feed().page(&**db).await.unwrap_err();
+    assert!(matches!(&error, FeedError::Row(row) if row.id == 2 && row.column == "metadata"), "{error:?}");
+    assert!(error.to_string().starts_with("event events/2") && !error.to_string().contains("secret"), "{error}");
 }
 
 async fn a_limit_has_bounds(db: &TestDb) {

@@ -4,7 +4,6 @@
 use behaviour::models::{self, AccountEvent, IssueEvent, PageEvent, Status, robot, wiki_page};
 use behaviour::{TestDb, on_every_database};
 use chrono::{DateTime, TimeDelta, Utc};
-use event_core::KeyText;
 use event_sea_orm::prelude::*;
 use sea_orm::{ConnectionTrait, EntityTrait, TransactionTrait};
 use serde_json::json;
@@ -25,6 +24,8 @@ on_every_database! {
     a_read_only_database_says_so
     a_locked_database_says_so
     a_missing_table_says_so
+    a_save_beside_its_own_transaction_says_so
+    a_time_that_no_database_has_is_refused
 }
 
 async fn count(db: &TestDb) -> i64 {
@@ -299,7 +300,21 @@ async fn a_missing_table_says_so(db: &TestDb) {
     assert!(matches!(&error, FeedError::NotMigrated { log } if log == "audit_events"), "{error:?}");
 }
 
-#[test]
-fn keys_of_newtypes_are_text() {
-    assert_eq!(KeyText::from(<i64 as TextKey>::to_text(&7)).as_str(), "7");
+async fn a_save_beside_its_own_transaction_says_so(db: &TestDb) {
+    let mut options = sea_orm::ConnectOptions::new(db.url());
+    options.acquire_timeout(std::time::Duration::from_millis(100));
+    let pool = sea_orm::Database::connect(options).await.unwrap();
+    let error = pool.transact(async |_txn| IssueEvent::Closed.on(1).by_system().save(&pool).await).await.unwrap_err();
+    assert!(matches!(error, RecordError::NoConnection { .. }), "{error:?}");
+}
+
+async fn a_time_that_no_database_has_is_refused(db: &TestDb) {
+    for time in [DateTime::<Utc>::MIN_UTC, DateTime::<Utc>::MAX_UTC, "-0001-01-01T00:00:00Z".parse().unwrap()] {
+        let error = IssueEvent::Closed.on(1).by_system().at(time).save(&**db).await.unwrap_err();
+        assert!(matches!(error, RecordError::Invalid(RecordingError::BadTime { .. })), "{error:?}");
+    }
+    for time in ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999999Z"] {
+        IssueEvent::Closed.on(1).by_system().at(time.parse().unwrap()).save(&**db).await.unwrap();
+    }
+    assert_eq!(IssueEvent::feed().page(&**db).await.unwrap().entries.len(), 2);
 }
