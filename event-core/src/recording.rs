@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 
-use chrono::{DateTime, SubsecRound, Utc};
+use chrono::{DateTime, Datelike, SubsecRound, Utc};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -44,6 +44,18 @@ pub enum RecordingError {
         what: &'static str,
         /// What is wrong with it.
         problem: String,
+    },
+    /// The time it happened is none that every database can store.
+    #[error(
+        "`{event}`, action `{action}`: it can't have happened in the year {year}; databases store the years 1 to 9999"
+    )]
+    BadTime {
+        /// The event enum.
+        event: &'static str,
+        /// The action.
+        action: &'static str,
+        /// The year.
+        year: i32,
     },
     /// The event can't be metadata.
     #[error(transparent)]
@@ -218,6 +230,10 @@ impl Draft {
         check("the actor's id", actor.as_ref().map(|actor| actor.id.as_str()), ID_MAX)?;
         check("the idempotency key", self.key.as_deref(), KEY_MAX)?;
         check("the correlation id", self.correlation_id.as_deref(), KEY_MAX)?;
+        let occurred_at = self.occurred_at.unwrap_or(now);
+        if !(1..=9999).contains(&occurred_at.year()) {
+            return Err(RecordingError::BadTime { event, action, year: occurred_at.year() });
+        }
         let snapshot =
             self.snapshot.transpose().map_err(|reason| RecordingError::Snapshot { event, action, reason })?;
         Ok(NewEvent {
@@ -233,7 +249,7 @@ impl Draft {
             causation: self.causation,
             idempotency_key: self.key,
             // What the coarsest database keeps, so that an event reads back as it was recorded.
-            occurred_at: self.occurred_at.unwrap_or(now).trunc_subsecs(6),
+            occurred_at: occurred_at.trunc_subsecs(6),
         })
     }
 }

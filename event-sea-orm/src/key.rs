@@ -29,6 +29,14 @@ pub type KeyOf<En> = <<En as EntityTrait>::PrimaryKey as PrimaryKeyTrait>::Value
 /// }
 /// assert_eq!(IssueId::from_text("7").unwrap().to_text(), "7");
 /// ```
+///
+/// A composite key has no one column for an event to name, and does not compile:
+///
+/// ```compile_fail,E0277
+/// # use event_sea_orm::TextKey;
+/// fn wants_a_key<K: TextKey>() {}
+/// wants_a_key::<(i64, String)>();
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` can't be the key of an event's subject or actor",
     label = "this model's primary key is no single column that can be written as text",

@@ -1,5 +1,61 @@
 //! Domain events on SeaORM: recorded in your own transaction, read as feeds, handled by inboxes.
 //!
+//! ```
+//! use event_sea_orm::prelude::*;
+//! # use sea_orm::{ActiveModelTrait, ActiveValue::Set, Database, EntityTrait};
+//! # mod issue {
+//! #     use sea_orm::entity::prelude::*;
+//! #     #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+//! #     #[sea_orm(table_name = "issues")]
+//! #     pub struct Model { #[sea_orm(primary_key)] pub id: i64, pub title: String, pub open: bool }
+//! #     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+//! #     pub enum Relation {}
+//! #     impl ActiveModelBehavior for ActiveModel {}
+//! # }
+//! # mod user {
+//! #     use sea_orm::entity::prelude::*;
+//! #     #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+//! #     #[sea_orm(table_name = "users")]
+//! #     pub struct Model { #[sea_orm(primary_key)] pub id: i64, pub name: String }
+//! #     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+//! #     pub enum Relation {}
+//! #     impl ActiveModelBehavior for ActiveModel {}
+//! # }
+//!
+//! #[derive(Debug, serde::Serialize, serde::Deserialize, DomainEvent)]
+//! #[event(subject(issue::Entity, label = title), actor(user::Entity, label = name))]
+//! enum IssueEvent {
+//!     #[event(summary = "{actor} closed {subject} ({reason})")]
+//!     Closed { reason: String },
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let db = Database::connect("sqlite::memory:").await?;
+//! # let schema = sea_orm::Schema::new(sea_orm::DbBackend::Sqlite);
+//! # use sea_orm::ConnectionTrait;
+//! # db.execute(&schema.create_table_from_entity(issue::Entity)).await?;
+//! # db.execute(&schema.create_table_from_entity(user::Entity)).await?;
+//! # let issue = issue::ActiveModel { title: Set("Broken".into()), open: Set(true), ..Default::default() };
+//! # let issue = issue.insert(&db).await?;
+//! # let user = user::ActiveModel { name: Set("Ada".into()), ..Default::default() }.insert(&db).await?;
+//! event_sea_orm::migrate(&db).await?;
+//!
+//! db.transact(async |txn| {
+//!     let closed = issue::ActiveModel { id: Set(issue.id), open: Set(false), ..Default::default() };
+//!     let issue = closed.update(txn).await?;
+//!     issue.record(IssueEvent::Closed { reason: "done".into() }).by(&user).save(txn).await
+//! })
+//! .await?;
+//!
+//! for entry in &issue.feed::<IssueEvent>().page(&db).await? {
+//!     println!("{}", entry.summary()); // Ada closed Broken (done)
+//! #   assert_eq!(entry.summary(), "Ada closed Broken (done)");
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! | task | where |
 //! |---|---|
 //! | make the tables | [`migrate`], or [`migration::all`] in your own migrator |

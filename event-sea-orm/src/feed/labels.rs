@@ -34,6 +34,9 @@ enum Role {
 
 type Ask = fn(&dyn Dialect, DbBackend, &'static str, &BTreeSet<&str>) -> Result<Option<Statement>, FeedError>;
 
+/// A key and its label.
+type Read = fn(&QueryResult) -> Result<(String, Option<String>), DbErr>;
+
 /// Where the labels of one kind of subject or actor come from, without the entity's type.
 #[doc(hidden)]
 #[derive(Clone)]
@@ -45,7 +48,7 @@ pub struct LabelSource {
     entity: TypeId,
     column: &'static str,
     ask: Ask,
-    read: fn(&QueryResult) -> Result<(String, Option<String>), DbErr>,
+    read: Read,
 }
 
 impl LabelSource {
@@ -183,4 +186,48 @@ pub(super) async fn load<C: ConnectionTrait>(
         actor: event.actor.as_ref().and_then(|actor| name(actor_source(event), &actor.id)),
     });
     Ok(labels.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    mod issue {
+        use sea_orm::entity::prelude::*;
+
+        #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+        #[sea_orm(table_name = "issues")]
+        pub struct Model {
+            #[sea_orm(primary_key)]
+            pub id: i64,
+            pub title: String,
+        }
+
+        #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+        pub enum Relation {}
+
+        impl ActiveModelBehavior for ActiveModel {}
+    }
+
+    fn asked(label: &'static str, ids: &[&str]) -> Result<Option<String>, FeedError> {
+        let backend = DbBackend::Sqlite;
+        let ids = ids.iter().copied().collect();
+        Ok(ask::<issue::Entity>(dialect(backend)?, backend, label, &ids)?.map(|statement| statement.to_string()))
+    }
+
+    #[test]
+    fn one_query_asks_for_all_labels_of_a_table() {
+        let sql = asked("title", &["1", "no key", "2"]).unwrap().unwrap();
+        assert_eq!(
+            sql,
+            r#"SELECT "issues"."id" AS "event_key", CAST("issues"."title" AS text) AS "event_label" FROM "issues" WHERE "issues"."id" IN (1, 2)"#
+        );
+        assert_eq!(asked("title", &["no key"]).unwrap(), None);
+    }
+
+    #[test]
+    fn a_label_that_is_no_column_is_named() {
+        let error = asked("tittle", &["1"]).unwrap_err();
+        assert!(error.to_string().contains("`label = tittle`: the table `issues` has no such column"), "{error}");
+    }
 }

@@ -47,7 +47,7 @@ impl MigrationTrait for LogTable {
         if manager.has_table(log).await? {
             return Err(DbErr::Migration(format!(
                 "there is a table `{log}` already, and this migration did not make it: if another migrator did, keep to \
-                 that one; if the table is your own, give the events another log (`#[event(table = \"...\")]` and \
+                 that one; if the table is your own, give the events another log (`#[event(log = \"...\")]` and \
                  `migration::log(\"...\")`)"
             )));
         }

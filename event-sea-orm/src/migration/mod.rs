@@ -35,7 +35,7 @@ pub fn all() -> Vec<Box<dyn MigrationTrait>> {
     vec![log(event_core::SHARED_LOG), Box::new(system::SystemTables)]
 }
 
-/// Another log: the table of enums with `table = "..."`. The migration's name holds the log's.
+/// Another log: the table of enums with `log = "..."`. The migration's name holds the log's.
 ///
 /// The name is lower-case letters, digits and `_`, at most 55 characters; another one is an error when the migration runs.
 pub fn log(name: &str) -> Box<dyn MigrationTrait> {

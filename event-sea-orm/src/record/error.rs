@@ -1,7 +1,7 @@
 //! What can go wrong when an event is recorded.
 
 use event_core::{EventRef, RecordingError};
-use sea_orm::DbErr;
+use sea_orm::{ConnAcquireErr, DbErr};
 
 use crate::backend::{Dialect, Trouble, UnsupportedBackend};
 
@@ -50,6 +50,16 @@ pub enum RecordError {
         /// The log.
         log: String,
     },
+    /// No connection of the pool became free.
+    #[error(
+        "no connection to record in the log `{log}` became free. Inside a transaction save on the transaction, as in \
+         `.save(txn)`: a save on the pool waits for a connection that the transaction holds, and SeaORM's SQLite pool has \
+         only one unless told otherwise"
+    )]
+    NoConnection {
+        /// The log.
+        log: String,
+    },
     /// This crate can't record on that database.
     #[error(transparent)]
     Unsupported(#[from] UnsupportedBackend),
@@ -61,6 +71,9 @@ pub enum RecordError {
 impl RecordError {
     pub(crate) fn of(dialect: &dyn Dialect, log: &str, error: DbErr) -> Self {
         let log = log.to_owned();
+        if matches!(error, DbErr::ConnectionAcquire(ConnAcquireErr::Timeout)) {
+            return Self::NoConnection { log };
+        }
         match dialect.trouble(&error) {
             Some(Trouble::NoTable(log)) => Self::NotMigrated { log },
             Some(Trouble::ReadOnly) => Self::ReadOnly { log },

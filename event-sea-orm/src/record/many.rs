@@ -28,17 +28,17 @@ use crate::{transact, wake};
 ///
 /// # Errors
 /// The first recording that is wrong, a key that belongs to another event, or what the database says. Nothing was recorded.
-pub async fn record_many<C>(
+pub fn record_many<C>(
     conn: &C,
     recordings: impl IntoIterator<Item = impl Into<Draft>>,
-) -> Result<Vec<Saved>, RecordError>
+) -> impl Future<Output = Result<Vec<Saved>, RecordError>> + Send
 where
     C: ConnectionTrait + TransactionTrait,
 {
     let now = Utc::now();
-    // Collected here and not streamed, so that the iterator need not be `Send` across the awaits.
-    let events = recordings.into_iter().map(|recording| recording.into().finish(now)).collect::<Result<Vec<_>, _>>()?;
-    save_all(conn, events).await
+    // Collected before the future is made, so that an iterator that is not `Send` does not make the future so.
+    let events: Result<Vec<_>, _> = recordings.into_iter().map(|recording| recording.into().finish(now)).collect();
+    async move { save_all(conn, events?).await }
 }
 
 async fn save_all<C>(conn: &C, events: Vec<NewEvent>) -> Result<Vec<Saved>, RecordError>

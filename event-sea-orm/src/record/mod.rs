@@ -18,7 +18,7 @@ use crate::key::{KeyOf, TextKey, key_of};
 pub trait ModelEvents: ModelTrait {
     /// Starts a recording of `event` on this model.
     ///
-    /// Only events of this model compile:
+    /// Only events of this model compile; this does not, and compiles as soon as it is recorded on a `project::Model`:
     ///
     /// ```compile_fail,E0277
     /// # use event_sea_orm::prelude::*;
@@ -31,8 +31,52 @@ pub trait ModelEvents: ModelTrait {
     /// #     pub enum Relation {}
     /// #     impl ActiveModelBehavior for ActiveModel {}
     /// # }
-    /// fn project_event_on_issue<ProjectEvent: DomainEvent>(issue: &issue::Model, event: ProjectEvent) {
-    ///     let _ = issue.record(event); // `ProjectEvent` is not an event of `issue::Entity`
+    /// # mod project {
+    /// #     use sea_orm::entity::prelude::*;
+    /// #     #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    /// #     #[sea_orm(table_name = "projects")]
+    /// #     pub struct Model { #[sea_orm(primary_key)] pub id: i64 }
+    /// #     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    /// #     pub enum Relation {}
+    /// #     impl ActiveModelBehavior for ActiveModel {}
+    /// # }
+    /// #[derive(serde::Serialize, serde::Deserialize, DomainEvent)]
+    /// #[event(subject(project::Entity))]
+    /// enum ProjectEvent {
+    ///     Archived,
+    /// }
+    /// fn wrong(issue: &issue::Model) {
+    ///     let _ = issue.record(ProjectEvent::Archived); // error: `ProjectEvent` is not an event of `issue::Entity`
+    /// }
+    /// ```
+    ///
+    /// ```
+    /// # use event_sea_orm::prelude::*;
+    /// # mod issue {
+    /// #     use sea_orm::entity::prelude::*;
+    /// #     #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    /// #     #[sea_orm(table_name = "issues")]
+    /// #     pub struct Model { #[sea_orm(primary_key)] pub id: i64 }
+    /// #     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    /// #     pub enum Relation {}
+    /// #     impl ActiveModelBehavior for ActiveModel {}
+    /// # }
+    /// # mod project {
+    /// #     use sea_orm::entity::prelude::*;
+    /// #     #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    /// #     #[sea_orm(table_name = "projects")]
+    /// #     pub struct Model { #[sea_orm(primary_key)] pub id: i64 }
+    /// #     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    /// #     pub enum Relation {}
+    /// #     impl ActiveModelBehavior for ActiveModel {}
+    /// # }
+    /// # #[derive(serde::Serialize, serde::Deserialize, DomainEvent)]
+    /// # #[event(subject(project::Entity))]
+    /// # enum ProjectEvent {
+    /// #     Archived,
+    /// # }
+    /// fn right(project: &project::Model) -> Recording<ProjectEvent> {
+    ///     project.record(ProjectEvent::Archived)
     /// }
     /// ```
     fn record<E>(&self, event: E) -> Recording<E>

@@ -1,0 +1,372 @@
+//! Feeds: pages, filters, labels and the indexes they walk.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use behaviour::models::{
+    self, AccountEvent, IssueEvent, IssueEventAction, PageEvent, Status, issue, robot, user, wiki_page,
+};
+use behaviour::{TestDb, on_every_database};
+use chrono::{DateTime, TimeDelta, Utc};
+use event_sea_orm::prelude::*;
+use sea_orm::{EntityTrait, IntoActiveModel};
+
+on_every_database! {
+    pages_to_the_end_are_the_whole_list
+    pages_over_several_logs_are_the_whole_list
+    many_subjects_are_one_list
+    times_sort_whatever_their_fraction
+    events_recorded_between_pages_change_no_later_page
+    filters_narrow
+    empty_sets_are_empty
+    labels_come_from_one_query_a_table
+    labels_of_any_feed_are_asked_for
+    what_has_no_label_is_named_by_its_id
+    an_event_that_can_not_be_decoded_keeps_its_place
+    a_row_that_is_no_json_is_named
+    a_limit_has_bounds
+    a_token_goes_through_text
+    feeds_walk_their_index
+}
+
+fn time(micros: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp_micros(1_700_000_000_000_000 + micros).unwrap()
+}
+
+/// Many events of few subjects, actors and times.
+async fn crowd(db: &TestDb) -> Vec<user::Model> {
+    let users = vec![models::user(&**db, "Ada").await, models::user(&**db, "Bob").await];
+    let mut seed = 7_u64;
+    let mut random = |most: i64| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        i64::try_from(seed >> 33).unwrap() % most
+    };
+    let mut drafts: Vec<event_core::Draft> = Vec::new();
+    for n in 0..200 {
+        let who = &users[usize::try_from(random(2)).unwrap()];
+        // Few times, so that many are equal, and not in the order of recording.
+        let when = time(random(12) * 1_000);
+        drafts.push(match random(3) {
+            0 => IssueEvent::Commented { comment_id: n }.on(random(3)).by(who).at(when).into(),
+            1 => PageEvent::Edited { lines: 1 }.on(format!("page-{}", random(3))).by(who).at(when).into(),
+            _ => AccountEvent::SignedIn.on(random(3)).by(who).at(when).into(),
+        });
+    }
+    record_many(&**db, drafts).await.unwrap();
+    users
+}
+
+/// What the log holds, newest first.
+async fn expected(db: &TestDb, condition: &str) -> Vec<String> {
+    let columns = "occurred_at, id, subject_type, subject_id, actor_id, action";
+    let all = format!(
+        "SELECT group_concat(log || '/' || id) FROM (SELECT * FROM (SELECT 'events' AS log, {columns} FROM events UNION ALL \
+         SELECT 'audit_events', {columns} FROM audit_events) WHERE {condition} ORDER BY occurred_at DESC, log DESC, id DESC)"
+    );
+    db.text(&all).await.split(',').map(str::to_owned).collect()
+}
+
+async fn typed<E>(db: &TestDb, feed: Feed<E>, limit: u64) -> Vec<String>
+where
+    E: DomainEvent<Subject = issue::Entity, Actors: event_sea_orm::ActorEntities<E>>,
+{
+    let (mut all, mut next) = (Vec::new(), None);
+    loop {
+        let page = feed.clone().limit(limit).after(next).page(&**db).await.unwrap();
+        assert!(page.entries.len() as u64 == limit || page.next.is_none());
+        all.extend(page.entries.iter().map(|entry| entry.at.to_string()));
+        next = page.next;
+        if next.is_none() {
+            return all;
+        }
+    }
+}
+
+async fn any(db: &TestDb, feed: AnyFeed, limit: u64) -> Vec<String> {
+    let (mut all, mut next) = (Vec::new(), None);
+    loop {
+        let page = feed.clone().limit(limit).after(next).page(&**db).await.unwrap();
+        all.extend(page.entries.iter().map(|entry| entry.at.to_string()));
+        next = page.next;
+        if next.is_none() {
+            return all;
+        }
+    }
+}
+
+async fn pages_to_the_end_are_the_whole_list(db: &TestDb) {
+    let users = crowd(db).await;
+    let all = expected(db, "subject_type = 'issue'").await;
+    let ofs = expected(db, "subject_type = 'issue' AND subject_id = '1'").await;
+    let bys = expected(db, "subject_type = 'issue' AND actor_id = '2'").await;
+    let both = expected(db, "subject_type = 'issue' AND subject_id IN ('1', '2') AND actor_id = '1'").await;
+    for limit in [1, 2, 7, 500] {
+        assert_eq!(typed(db, IssueEvent::feed(), limit).await, all);
+        assert_eq!(typed(db, IssueEvent::feed().of_id(1), limit).await, ofs);
+        assert_eq!(typed(db, IssueEvent::feed().by(&users[1]), limit).await, bys);
+        assert_eq!(typed(db, IssueEvent::feed().of_ids([1, 2]).by(&users[0]), limit).await, both);
+    }
+    assert!(all.len() > 50 && ofs.len() > 10 && bys.len() > 20 && both.len() > 10);
+}
+
+async fn pages_over_several_logs_are_the_whole_list(db: &TestDb) {
+    let users = crowd(db).await;
+    let all = expected(db, "1").await;
+    assert_eq!(all.len(), 200);
+    let adas = expected(db, "actor_id = '1'").await;
+    let some = expected(
+        db,
+        "actor_id = '1' AND subject_type = 'user' AND subject_id = '2' OR actor_id = '1' AND subject_id = 'page-1'",
+    )
+    .await;
+    let edits = expected(db, "action = 'edited' OR action = 'signed_in'").await;
+    for limit in [1, 3, 64, 500] {
+        assert_eq!(any(db, any_feed(), limit).await, all);
+        let ada = actor_of::<IssueEvent, _>(&users[0]);
+        assert_eq!(any(db, any_feed().by_ref(ada.clone()), limit).await, adas);
+        let subjects =
+            [SubjectRef::new("user", 2), SubjectRef::new("page", "page-1"), SubjectRef::new("wiki_page", "page-1")];
+        assert_eq!(any(db, any_feed().of_refs(subjects).by_ref(ada), limit).await, some);
+        assert_eq!(any(db, any_feed().actions(["edited", "signed_in"]), limit).await, edits);
+    }
+}
+
+async fn many_subjects_are_one_list(db: &TestDb) {
+    let drafts = (0..450_i64).map(|n| IssueEvent::Closed.on(n % 150).by_system().at(time(n * 7_919 % 100)));
+    record_many(&**db, drafts).await.unwrap();
+    // More than one statement, and the same subject twice.
+    let feed = IssueEvent::feed().of_ids((0..150).chain(0..10));
+    let all = expected(db, "1").await;
+    assert_eq!(typed(db, feed.clone(), 37).await, all);
+    db.take_statements();
+    feed.page(&**db).await.unwrap();
+    assert_eq!(db.take_statements().len(), 3, "two for the events, one for the labels");
+}
+
+async fn times_sort_whatever_their_fraction(db: &TestDb) {
+    // None, three and six digits, before and after the epoch.
+    let times = [-1_500_000, -1_000_000, 0, 1, 999, 1_000, 1_001, 120_000, 123_456, 999_999, 1_000_000];
+    let recordings = times.iter().map(|micros| {
+        let when = DateTime::from_timestamp_micros(*micros).unwrap();
+        IssueEvent::Closed.on(1).by_system().at(when)
+    });
+    record_many(&**db, recordings).await.unwrap();
+    let page = IssueEvent::feed().page(&**db).await.unwrap();
+    let read: Vec<_> = page.entries.iter().map(|entry| entry.occurred_at.timestamp_micros()).collect();
+    assert_eq!(read, times.into_iter().rev().collect::<Vec<_>>());
+    assert_eq!(typed(db, IssueEvent::feed(), 1).await.len(), times.len());
+}
+
+async fn events_recorded_between_pages_change_no_later_page(db: &TestDb) {
+    crowd(db).await;
+    let all = expected(db, "subject_type = 'issue'").await;
+    let first = IssueEvent::feed().limit(10).page(&**db).await.unwrap();
+    let end = first.entries[9].occurred_at;
+    IssueEvent::Closed.on(1).by_system().save(&**db).await.unwrap();
+    // Equal to the end of the page, but with a greater id: it belongs before the end.
+    IssueEvent::Closed.on(1).by_system().at(end).save(&**db).await.unwrap();
+    let rest = IssueEvent::feed().limit(500).after(first.next).page(&**db).await.unwrap();
+    let read: Vec<_> = first.entries.iter().chain(&rest.entries).map(|entry| entry.at.to_string()).collect();
+    assert_eq!(read, all);
+    // One that happened earlier belongs to the rest.
+    let late = IssueEvent::Closed.on(1).by_system().at(end - TimeDelta::days(1)).save(&**db).await.unwrap();
+    let page = IssueEvent::feed().limit(500).page(&**db).await.unwrap();
+    assert_eq!(page.entries.last().unwrap().at, *late.event());
+}
+
+async fn filters_narrow(db: &TestDb) {
+    let (ada, bob) = (models::user(&**db, "Ada").await, models::user(&**db, "Bob").await);
+    let (one, two) = (models::issue(&**db, "One").await, models::issue(&**db, "Two").await);
+    one.record(IssueEvent::Created).by(&ada).save(&**db).await.unwrap();
+    one.record(IssueEvent::Closed).by(&bob).save(&**db).await.unwrap();
+    two.record(IssueEvent::Closed).by(&ada).save(&**db).await.unwrap();
+    let ids = async |feed: Feed<IssueEvent>| -> Vec<i64> {
+        feed.page(&**db).await.unwrap().into_iter().map(|entry| entry.at.id).collect()
+    };
+    assert_eq!(ids(IssueEvent::feed()).await, [3, 2, 1]);
+    assert_eq!(ids(one.feed()).await, [2, 1]);
+    assert_eq!(ids(IssueEvent::feed().of(&one).of(&two)).await, [3, 2, 1]);
+    assert_eq!(ids(IssueEvent::feed().by(&ada)).await, [3, 1]);
+    assert_eq!(ids(one.feed().by(&ada)).await, [1]);
+    assert_eq!(ids(one.feed().by(&ada).by(&bob)).await, [2, 1]);
+    assert_eq!(ids(IssueEvent::feed().actions([IssueEventAction::Closed])).await, [3, 2]);
+    assert_eq!(ids(one.feed().actions([IssueEventAction::Closed, IssueEventAction::Created])).await, [2, 1]);
+}
+
+async fn empty_sets_are_empty(db: &TestDb) {
+    IssueEvent::Closed.on(1).by_ref(ActorRef::new("user", 1)).save(&**db).await.unwrap();
+    let none = Vec::<i64>::new();
+    assert!(IssueEvent::feed().of_ids(none).page(&**db).await.unwrap().entries.is_empty());
+    assert!(IssueEvent::feed().by_refs([]).page(&**db).await.unwrap().entries.is_empty());
+    assert!(IssueEvent::feed().actions([]).page(&**db).await.unwrap().entries.is_empty());
+    assert!(IssueEvent::feed().of_id(1).by_refs([]).page(&**db).await.unwrap().entries.is_empty());
+    assert!(any_feed().logs(Vec::<String>::new()).page(&**db).await.unwrap().entries.is_empty());
+}
+
+async fn labels_come_from_one_query_a_table(db: &TestDb) {
+    let mut counts = Vec::new();
+    for more in [1, 8] {
+        for n in 0..more {
+            let (user, issue) = (models::user(&**db, &format!("User {n}")).await, models::issue(&**db, "It").await);
+            issue.record(IssueEvent::Created).by(&user).save(&**db).await.unwrap();
+            user.record(AccountEvent::SignedIn).by(&user).save(&**db).await.unwrap();
+        }
+        db.take_statements();
+        IssueEvent::feed().page(&**db).await.unwrap();
+        counts.push(db.take_statements().len());
+        // Subjects and actors are one table.
+        AccountEvent::feed().page(&**db).await.unwrap();
+        counts.push(db.take_statements().len());
+    }
+    assert_eq!(counts, [3, 2, 3, 2]);
+    let page = IssueEvent::feed().limit(2).page(&**db).await.unwrap();
+    let sentences: Vec<_> = page.entries.iter().map(Entry::summary).collect();
+    assert_eq!(sentences, ["User 7 opened It", "User 6 opened It"]);
+    let page = AccountEvent::feed().limit(1).page(&**db).await.unwrap();
+    assert_eq!(page.entries[0].summary(), "User 7 signed in as User 7");
+}
+
+async fn labels_of_any_feed_are_asked_for(db: &TestDb) {
+    let (ada, issue) = (models::user(&**db, "Ada").await, models::issue(&**db, "Broken").await);
+    let home = wiki_page::Model { slug: "home".into(), number: Some(12) };
+    wiki_page::Entity::insert(home.clone().into_active_model()).exec_without_returning(&**db).await.unwrap();
+    issue
+        .record(IssueEvent::StatusChanged { from: Status::Open, to: Status::Closed })
+        .by(&ada)
+        .at(time(0))
+        .save(&**db)
+        .await
+        .unwrap();
+    home.record(PageEvent::Edited { lines: 3 }).by(&ada).at(time(1)).save(&**db).await.unwrap();
+    ada.record(AccountEvent::SignedIn).by(&ada).at(time(2)).save(&**db).await.unwrap();
+    let sentences = async |feed: AnyFeed| -> Vec<String> {
+        feed.page(&**db).await.unwrap().into_iter().map(|entry| entry.summary()).collect()
+    };
+    db.take_statements();
+    let all = any_feed().with::<IssueEvent>().with::<PageEvent>().with::<AccountEvent>();
+    assert_eq!(
+        sentences(all).await,
+        ["Ada signed in as Ada", "Ada edited page 12", "Ada changed the status of Broken from open to closed"]
+    );
+    assert_eq!(db.take_statements().len(), 4);
+    assert_eq!(
+        sentences(any_feed()).await,
+        [
+            "user 1 signed in as user 1",
+            "user 1 edited page wiki_page home",
+            "user 1 changed the status of issue 1 from open to closed"
+        ]
+    );
+}
+
+async fn what_has_no_label_is_named_by_its_id(db: &TestDb) {
+    // Gone, never there, no key of that table, no label at all, nobody.
+    let (ada, gone) = (models::user(&**db, "Ada").await, models::issue(&**db, "Gone").await);
+    issue::Entity::delete_by_id(gone.id).exec(&**db).await.unwrap();
+    gone.record(IssueEvent::Created).by(&ada).at(time(3)).save(&**db).await.unwrap();
+    IssueEvent::Created.on("seven").by_ref(ActorRef::new("alien", 1)).at(time(2)).save(&**db).await.unwrap();
+    IssueEvent::Created.on(9).by(&robot::Model { id: uuid::Uuid::nil() }).at(time(1)).save(&**db).await.unwrap();
+    IssueEvent::Created.on(9).by_system().at(time(0)).save(&**db).await.unwrap();
+    let page = IssueEvent::feed().page(&**db).await.unwrap();
+    let sentences: Vec<_> = page.entries.iter().map(Entry::summary).collect();
+    assert_eq!(
+        sentences,
+        [
+            "Ada opened issue 1",
+            "alien 1 opened issue seven",
+            "robot 00000000-0000-0000-0000-000000000000 opened issue 9",
+            "system opened issue 9"
+        ]
+    );
+}
+
+async fn an_event_that_can_not_be_decoded_keeps_its_place(db: &TestDb) {
+    IssueEvent::Created.on(1).by_system().at(time(0)).save(&**db).await.unwrap();
+    // As a newer program records it.
+    let columns = "subject_type, subject_id, action, version, metadata, occurred_at";
+    let values = "'issue', '1', 'teleported', 1, '{\"to\": \"Mars\"}', '2030-01-01T00:00:00+00:00'";
+    db.sql(&format!("INSERT INTO events ({columns}) VALUES ({values})")).await.unwrap();
+    let page = IssueEvent::feed().page(&**db).await.unwrap();
+    let error = page.entries[0].event().unwrap_err();
+    assert!(matches!(error, DecodeError::UnknownAction { .. }), "{error}");
+    assert_eq!(page.entries[0].summary(), "system: teleported (issue 1)");
+    assert_eq!(page.entries[1].event().unwrap().event, IssueEvent::Created);
+}
+
+async fn a_row_that_is_no_json_is_named(db: &TestDb) {
+    IssueEvent::Created.on(1).by_system().save(&**db).await.unwrap();
+    db.sql("PRAGMA ignore_check_constraints = ON").await.unwrap();
+    let columns = "subject_type, subject_id, action, version, metadata, occurred_at";
+    let values = "'issue', '1', 'created', 1, '{\"secret\"', '2030-01-01T00:00:00+00:00'";
+    db.sql(&format!("INSERT INTO events ({columns}) VALUES ({values})")).await.unwrap();
+    let error = IssueEvent::feed().page(&**db).await.unwrap_err();
+    assert!(matches!(&error, FeedError::Row(row) if row.id == 2 && row.column == "metadata"), "{error:?}");
+    assert!(error.to_string().starts_with("event events/2") && !error.to_string().contains("secret"), "{error}");
+}
+
+async fn a_limit_has_bounds(db: &TestDb) {
+    for bad in [0, 501, u64::MAX] {
+        let error = IssueEvent::feed().limit(bad).page(&**db).await.unwrap_err();
+        assert!(matches!(error, FeedError::BadLimit { given } if given == bad));
+    }
+    for n in 0..25 {
+        IssueEvent::Created.on(n).by_system().save(&**db).await.unwrap();
+    }
+    assert_eq!(IssueEvent::feed().page(&**db).await.unwrap().entries.len(), 20);
+    let page = IssueEvent::feed().limit(25).page(&**db).await.unwrap();
+    assert!(page.entries.len() == 25 && page.next.is_none());
+}
+
+async fn a_token_goes_through_text(db: &TestDb) {
+    for n in 0..3 {
+        IssueEvent::Created.on(n).by_system().save(&**db).await.unwrap();
+    }
+    let page = IssueEvent::feed().limit(2).page(&**db).await.unwrap();
+    let text = page.next.unwrap().to_string();
+    assert!(text.chars().all(|c| c.is_ascii_alphanumeric() || "~-_".contains(c)), "{text}");
+    let page = IssueEvent::feed().after(text.parse::<PageToken>().unwrap()).page(&**db).await.unwrap();
+    assert_eq!(page.entries.len(), 1);
+    let read = async |text: &str| -> Result<usize, FeedError> {
+        Ok(IssueEvent::feed().after(text.parse::<PageToken>()?).page(&**db).await?.entries.len())
+    };
+    assert!(matches!(read("junk").await, Err(FeedError::BadToken(_))));
+}
+
+async fn feeds_walk_their_index(db: &TestDb) {
+    let users = crowd(db).await;
+    let ada = actor_of::<IssueEvent, _>(&users[0]);
+    let next = IssueEvent::feed().limit(3).page(&**db).await.unwrap().next;
+    let subject = IssueEvent::feed().of_id(1);
+    let feeds = [
+        (subject.clone(), "events_subject (subject_type=? AND subject_id=?)"),
+        (subject.clone().after(next.clone()), "events_subject (subject_type=? AND subject_id=? AND occurred_at<?)"),
+        (subject.by_ref(ada.clone()), "events_subject (subject_type=? AND subject_id=?)"),
+        (IssueEvent::feed().by_ref(ada.clone()), "events_actor (actor_type=? AND actor_id=?)"),
+        (
+            IssueEvent::feed().by_ref(ada.clone()).after(next.clone()),
+            "events_actor (actor_type=? AND actor_id=? AND occurred_at<?)",
+        ),
+        (IssueEvent::feed(), "USING INDEX events_time"),
+        (IssueEvent::feed().after(next.clone()), "events_time (occurred_at<?)"),
+        (IssueEvent::feed().actions([IssueEventAction::Closed]), "USING INDEX events_time"),
+    ];
+    for analyzed in [false, true] {
+        for (feed, index) in feeds.clone() {
+            db.take_statements();
+            feed.page(&**db).await.unwrap();
+            let plan = db.plan(db.take_statements().remove(0)).await;
+            assert!(plan.contains(index), "{index} is not in:\n{plan}");
+            assert!(!plan.contains("TEMP B-TREE"), "sorted:\n{plan}");
+        }
+        // Merged from several branches: a page of each is sorted, never a log.
+        db.take_statements();
+        any_feed().by_ref(ada.clone()).after(next.clone()).page(&**db).await.unwrap();
+        let plan = db.plan(db.take_statements().remove(0)).await;
+        assert!(plan.contains("events_actor (actor_type=? AND actor_id=? AND occurred_at<?)"), "{plan}");
+        assert!(plan.contains("audit_events_actor (actor_type=? AND actor_id=? AND occurred_at<?)"), "{plan}");
+        // Sorted is what comes out of a branch, and that is a page at most.
+        assert_eq!(plan.matches("CO-ROUTINE branch").count(), 2, "{plan}");
+        assert_eq!(plan.matches("TEMP B-TREE").count(), plan.matches("SCAN branch").count(), "{plan}");
+        if !analyzed {
+            db.sql("ANALYZE").await.unwrap();
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! The tables: made once, by us or by a user's own migrator.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use behaviour::TestDb;
+use behaviour::models::{AccountEvent, IssueEvent};
+use event_sea_orm::migration;
+use event_sea_orm::prelude::*;
+use sea_orm_migration::prelude::*;
+
+struct Migrator;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        let mut migrations = migration::all();
+        migrations.push(migration::log("audit_events"));
+        migrations
+    }
+}
+
+const OURS: &str = "SELECT count(*) FROM sqlite_master WHERE name NOT LIKE 'sqlite_%' AND name <> 'seaql_migrations'";
+const SCHEMA: &str = "SELECT group_concat(sql, ';') FROM (SELECT sql FROM sqlite_master WHERE name NOT LIKE '%migrations' \
+     AND name NOT LIKE 'sqlite_%' ORDER BY name)";
+
+#[tokio::test]
+async fn twice_is_once() {
+    let db = TestDb::empty_sqlite().await;
+    migrate(&db).await.unwrap();
+    IssueEvent::Closed.on(1).by_system().save(&*db).await.unwrap();
+    AccountEvent::SignedIn.on(1).by_system().save(&*db).await.unwrap();
+    let schema = db.text(SCHEMA).await;
+    migrate(&db).await.unwrap();
+    assert_eq!(db.text(SCHEMA).await, schema);
+    assert_eq!(db.number("SELECT count(*) FROM events").await, 1);
+    assert_eq!(db.number("SELECT count(*) FROM event_migrations").await, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_programs_may_start_at_once() {
+    let db = TestDb::empty_sqlite().await;
+    let mut tasks = Vec::new();
+    for _ in 0..8 {
+        let pool = db.another(1).await;
+        tasks.push(tokio::spawn(async move { migrate(&pool).await }));
+    }
+    for task in tasks {
+        task.await.unwrap().unwrap();
+    }
+    assert_eq!(db.number("SELECT count(*) FROM event_migrations").await, 3);
+}
+
+#[tokio::test]
+async fn a_users_own_migrator_makes_the_same_and_takes_it_back() {
+    let (ours, users) = (TestDb::empty_sqlite().await, TestDb::empty_sqlite().await);
+    migrate(&ours).await.unwrap();
+    Migrator::up(&*users, None).await.unwrap();
+    assert_eq!(users.text(SCHEMA).await, ours.text(SCHEMA).await);
+    IssueEvent::Closed.on(1).by_system().save(&*users).await.unwrap();
+    let names = "SELECT group_concat(version) FROM (SELECT version FROM seaql_migrations ORDER BY version)";
+    assert_eq!(
+        users.text(names).await,
+        "m20261124_000001_event_log,m20261124_000002_event_tables,m20261124_000003_event_log_audit_events"
+    );
+    Migrator::down(&*users, None).await.unwrap();
+    assert_eq!(users.number(OURS).await, 0);
+    Migrator::up(&*users, None).await.unwrap();
+    assert_eq!(IssueEvent::Closed.on(1).by_system().save(&*users).await.unwrap().event().id, 1);
+}
+
+#[tokio::test]
+async fn a_log_whose_enum_is_gone_does_not_stop_the_migration() {
+    let db = TestDb::empty_sqlite().await;
+    migrate(&db).await.unwrap();
+    let gone = "INSERT INTO event_migrations VALUES ('m20261124_000003_event_log_old_events', 1)";
+    db.sql(gone).await.unwrap();
+    migrate(&db).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_table_that_is_the_users_own_is_left_alone() {
+    let db = TestDb::empty_sqlite().await;
+    db.sql("CREATE TABLE events (mine text)").await.unwrap();
+    let error = migrate(&db).await.unwrap_err();
+    assert!(error.to_string().contains("there is a table `events` already"), "{error}");
+    assert_eq!(db.number("SELECT count(*) FROM sqlite_master").await, 1);
+}
+
+#[tokio::test]
+async fn a_bad_name_of_a_log_is_refused() {
+    let db = TestDb::empty_sqlite().await;
+    for bad in ["", "Events", "1log", "a\"b", "a-b", &"x".repeat(56)] {
+        let error = migration::log(bad).up(&SchemaManager::new(&*db)).await.unwrap_err();
+        assert!(error.to_string().contains("can't be the name of a log"), "{bad}: {error}");
+    }
+    migration::log(&"x".repeat(55)).up(&SchemaManager::new(&*db)).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_databases_time_is_written_as_ours() {
+    let db = TestDb::sqlite().await;
+    // sqlx writes a fraction of no, three or six digits; the database must do likewise, or equal times differ as text.
+    for _ in 0..3 {
+        IssueEvent::Closed.on(1).by_system().save(&*db).await.unwrap();
+    }
+    let created: String = db.text("SELECT max(created_at) FROM events").await;
+    let parsed: chrono::DateTime<chrono::Utc> = created.parse().unwrap();
+    assert_eq!(created, parsed.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, false));
+    // A whole second comes once in a thousand times: the table's own default, asked at a time of ours.
+    let default = db.text("SELECT dflt_value FROM pragma_table_info('events') WHERE name = 'created_at'").await;
+    let at = |time: &str| format!("SELECT {}", default.replace("'now'", time));
+    assert_eq!(db.text(&at("1000, 'unixepoch'")).await, "1970-01-01T00:16:40+00:00");
+    assert_eq!(db.text(&at("'1970-01-01 00:16:40.120'")).await, "1970-01-01T00:16:40.120+00:00");
+}

@@ -1,0 +1,133 @@
+//! Transactions: what is kept, what is not, and where their futures can run.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::time::Duration;
+
+use behaviour::models::{self, IssueEvent};
+use behaviour::{TestDb, on_every_database};
+use event_sea_orm::prelude::*;
+use sea_orm::{DatabaseConnection, DbErr, EntityTrait};
+
+on_every_database! {
+    what_is_ok_is_committed
+    an_error_rolls_back
+    a_panic_rolls_back
+    a_dropped_one_rolls_back
+    the_future_is_send
+    readers_that_write_do_not_fail_each_other
+}
+
+async fn count(db: &TestDb) -> i64 {
+    db.number("SELECT count(*) FROM events").await
+}
+
+async fn what_is_ok_is_committed(db: &TestDb) {
+    let title = "Broken".to_owned();
+    let issue = db
+        .transact(async |txn| {
+            let issue = models::issue(txn, &title).await;
+            issue.record(IssueEvent::Created).by_system().save(txn).await?;
+            Ok::<_, RecordError>(issue)
+        })
+        .await
+        .unwrap();
+    assert_eq!(issue.title, title);
+    assert_eq!(count(db).await, 1);
+}
+
+async fn an_error_rolls_back(db: &TestDb) {
+    let result = db
+        .transact(async |txn| {
+            IssueEvent::Created.on(1).by_system().save(txn).await?;
+            IssueEvent::Created.on(1).save(txn).await
+        })
+        .await;
+    assert!(matches!(result, Err(RecordError::Invalid(_))));
+    assert_eq!(count(db).await, 0);
+}
+
+async fn a_panic_rolls_back(db: &TestDb) {
+    let pool = db.another(1).await;
+    let task = tokio::spawn(async move {
+        let _: Result<(), DbErr> = pool
+            .transact(async |txn| {
+                IssueEvent::Created.on(1).by_system().save(txn).await.unwrap();
+                panic!("on purpose");
+            })
+            .await;
+    });
+    assert!(task.await.unwrap_err().is_panic());
+    IssueEvent::Closed.on(1).by_system().save(&**db).await.unwrap();
+    assert_eq!(count(db).await, 1);
+}
+
+async fn a_dropped_one_rolls_back(db: &TestDb) {
+    let work = db.transact(async |txn| {
+        IssueEvent::Created.on(1).by_system().save(txn).await?;
+        std::future::pending::<Result<(), RecordError>>().await
+    });
+    assert!(tokio::time::timeout(Duration::from_millis(200), work).await.is_err());
+    assert_eq!(count(db).await, 0);
+    // The connection is of use again.
+    IssueEvent::Closed.on(1).by_system().save(&**db).await.unwrap();
+}
+
+/// As axum bounds its handlers.
+async fn call<F, Fut>(handler: F, db: DatabaseConnection) -> i64
+where
+    F: FnOnce(DatabaseConnection) -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output = Result<Saved, RecordError>> + Send,
+{
+    handler(db).await.unwrap().event().id
+}
+
+async fn the_future_is_send(db: &TestDb) {
+    async fn handler(db: DatabaseConnection) -> Result<Saved, RecordError> {
+        let (issue, title) = (models::issue(&db, "Broken").await, String::from("x"));
+        let (issue, title) = (&issue, title.as_str());
+        db.transact(async |txn| {
+            models::issue::Entity::find_by_id(issue.id).one(txn).await?;
+            record_many(txn, [issue.record(IssueEvent::Created).by_system().key(title)]).await?;
+            issue.record(IssueEvent::Closed).by_system().save(txn).await
+        })
+        .await
+    }
+    assert_eq!(call(handler, (*db).clone()).await, 2);
+    let pool = (*db).clone();
+    let task = tokio::spawn(async move {
+        let kept = vec![1_i64, 2];
+        pool.transact(async |txn| {
+            for &id in &kept {
+                IssueEvent::Closed.on(id).by_system().save(txn).await?;
+            }
+            Ok::<_, RecordError>(kept.len())
+        })
+        .await
+    });
+    assert_eq!(task.await.unwrap().unwrap(), 2);
+    let pool = (*db).clone();
+    tokio::spawn(async move { IssueEvent::feed().page(&pool).await.map(|page| page.entries.len()) })
+        .await
+        .unwrap()
+        .unwrap();
+}
+
+async fn readers_that_write_do_not_fail_each_other(db: &TestDb) {
+    let pool = db.another(4).await;
+    let tasks: Vec<_> = (0..40_i64)
+        .map(|n| {
+            let pool = pool.clone();
+            tokio::spawn(async move {
+                pool.transact(async |txn| {
+                    models::issue::Entity::find().all(txn).await?;
+                    IssueEvent::Commented { comment_id: n }.on(n).by_system().save(txn).await
+                })
+                .await
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap().unwrap();
+    }
+    assert_eq!(count(db).await, 40);
+}
