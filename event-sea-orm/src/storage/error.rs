@@ -37,7 +37,10 @@ pub(super) fn storage_error(dialect: &dyn Dialect, error: DbErr) -> StorageError
         None if is_unreachable(&error) => {
             StorageError::new(Kind::Unreachable, "the database can't be reached, or has no free connection")
         }
-        None => StorageError::new(Kind::Other, "the database refused a statement of the dispatcher's"),
+        // The dispatcher's statements bind what is the user's, so that the database's words can't quote it.
+        None => {
+            StorageError::new(Kind::Other, format!("the database refused a statement of the dispatcher's: {error}"))
+        }
     };
     base.caused_by(error)
 }

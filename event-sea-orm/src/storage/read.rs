@@ -26,9 +26,12 @@ impl SeaStorage {
         if !read.also.is_empty() {
             // As one value, however many ranges; CROSS JOIN keeps SQLite from walking the log for each.
             let ranges: Vec<_> = read.also.ranges().map(|range| json!([range.start(), range.end()])).collect();
-            sql.push(" UNION ALL SELECT ").push(COLUMNS).push(" FROM json_each(").bind(json!(ranges).to_string());
-            sql.push(") AS hole CROSS JOIN ").name(read.log.as_str());
-            sql.push(" AS log ON log.id BETWEEN json_extract(hole.value, '$[0]') AND json_extract(hole.value, '$[1]')");
+            sql.push(" UNION ALL SELECT ").push(COLUMNS);
+            sql.push(
+                " FROM (SELECT json_extract(value, '$[0]') AS low, json_extract(value, '$[1]') AS high FROM json_each(",
+            );
+            sql.bind(json!(ranges).to_string()).push(")) AS hole CROSS JOIN ").name(read.log.as_str());
+            sql.push(" AS log ON log.id BETWEEN hole.low AND hole.high");
         }
         sql.push(" ORDER BY id");
         let rows = self.query(&self.db, sql).await?;
