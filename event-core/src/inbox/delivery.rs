@@ -178,8 +178,10 @@ pub trait OptionalFromDelivery<'a>: Sized {
 }
 
 impl<'a, T: OptionalFromDelivery<'a>> FromDelivery<'a> for Option<T> {
-    async fn from_delivery(delivery: &'a Delivery<'a>) -> Result<Self, InboxError> {
-        T::from_delivery(delivery).await
+    // No `async fn`: a second future around the first is more than the compiler can prove `Send` for every lifetime
+    // (rust-lang/rust#100013).
+    fn from_delivery(delivery: &'a Delivery<'a>) -> impl Future<Output = Result<Self, InboxError>> + Send {
+        T::from_delivery(delivery)
     }
 
     fn declare(needs: &mut Needs) {

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 pub mod models;
+pub mod seen;
 
 use std::ops::Deref;
 use std::sync::{Arc, Mutex};
