@@ -1,0 +1,244 @@
+//! Inboxes that write in the transaction that saves their cursor: exactly once, whatever fails.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+
+use behaviour::models::{IssueEvent, IssueEventAction};
+use behaviour::seen::Seen;
+use behaviour::{TestDb, on_every_database};
+use event_core::dispatch::BuildError;
+use event_core::storage::StorageErrorKind;
+use event_sea_orm::TestKit;
+use event_sea_orm::prelude::*;
+use sea_orm::{ConnectionTrait, DbErr, Statement};
+
+on_every_database! {
+    effects_and_cursor_are_one
+    a_failure_undoes_its_own_writes_only
+    a_retry_and_the_end_of_its_failure_row_are_one
+    a_snooze_undoes_what_was_written
+    a_savepoint_undoes_a_part
+    what_a_handler_records_is_part_of_it
+    a_batch_is_bounded_in_time
+    an_ordered_one_parks_behind_a_failure
+    a_transaction_ended_inside_a_handler_is_thrown_away
+    the_kit_commits_one_event
+}
+
+type Doing = Arc<Mutex<std::collections::HashMap<i64, &'static str>>>;
+
+#[derive(Clone, Default)]
+struct Script(Doing, Arc<AtomicUsize>);
+
+async fn add(txn: &impl ConnectionTrait, event: i64) -> Result<(), DbErr> {
+    let sql = Statement::from_sql_and_values(
+        txn.get_database_backend(),
+        "INSERT INTO effects (event) VALUES (?)",
+        [event.into()],
+    );
+    txn.execute_raw(sql).await.map(drop)
+}
+
+async fn act(event: &StoredEvent, txn: Txn<'_>, script: &Script) -> InboxResult {
+    script.1.fetch_add(1, Relaxed);
+    add(&txn, event.id()).await?;
+    let word = script.0.lock().unwrap().get(&event.id()).copied().unwrap_or("ok");
+    match word {
+        "fail once" => {
+            script.0.lock().unwrap().remove(&event.id());
+            return Err(InboxError::new("failed after it wrote").no_retry());
+        }
+        "fail" => return Err(InboxError::new("failed after it wrote")),
+        "panic" => panic!("after it wrote"),
+        "snooze" => {
+            script.0.lock().unwrap().remove(&event.id());
+            return snoozed(chrono::Utc::now());
+        }
+        "savepoint" => {
+            let undone = txn
+                .savepoint(async |savepoint| {
+                    add(&savepoint, event.id()).await?;
+                    Err::<(), _>(DbErr::Custom("changed my mind".to_owned()))
+                })
+                .await;
+            assert!(undone.is_err());
+            txn.savepoint(async |savepoint| add(&savepoint, -event.id()).await).await?;
+        }
+        "record" => {
+            IssueEvent::Commented { comment_id: event.id() }.on(event.subject.id.as_str()).by_system().save(&txn).await?;
+        }
+        "slow" => tokio::time::sleep(std::time::Duration::from_millis(30)).await,
+        "rollback" => {
+            script.0.lock().unwrap().remove(&event.id());
+            txn.execute_unprepared("ROLLBACK").await?;
+        }
+        _ => {}
+    }
+    handled()
+}
+
+#[inbox(on(Closed))]
+async fn project(event: Event<IssueEvent>, txn: Txn<'_>, State(script): State<Script>) -> InboxResult {
+    act(&event, txn, &script).await
+}
+
+#[inbox(on(Closed), ordered, retry(jitter = 0.0))]
+async fn project_in_order(
+    event: Event<IssueEvent>,
+    txn: Txn<'_>,
+    State(script): State<Script>,
+    State(seen): State<Seen>,
+) -> InboxResult {
+    let result = act(&event, txn, &script).await;
+    seen.note(format!("{} {}", event.id(), result.is_ok()));
+    result
+}
+
+#[inbox]
+async fn both(_event: Event<IssueEvent>, _txn: Txn<'_>, _db: Db) -> InboxResult {
+    handled()
+}
+
+async fn kit(db: &TestDb, inbox: &'static str) -> (TestKit, Script, Seen) {
+    db.sql("CREATE TABLE effects (event bigint NOT NULL)").await.unwrap();
+    let (script, seen) = (Script::default(), Seen::default());
+    let states = (script.clone(), seen.clone());
+    let configure = |dispatcher: event_core::dispatch::Builder<_>| {
+        dispatcher.state(states.0).state(states.1).only([inbox]).batch(4, std::time::Duration::from_millis(50))
+    };
+    (TestKit::new(&**db, configure).await.unwrap(), script, seen)
+}
+
+async fn record(db: &TestDb, events: i64) {
+    for _ in 0..events {
+        IssueEvent::Closed.on(1).by_system().save(&**db).await.unwrap();
+    }
+}
+
+/// The effects, sorted: `1 2 3`.
+async fn effects(db: &TestDb) -> String {
+    db.text("SELECT coalesce(group_concat(event, ' '), '') FROM (SELECT event FROM effects ORDER BY event)").await
+}
+
+async fn effects_and_cursor_are_one(db: &TestDb) {
+    let (kit, script, _) = kit(db, "project").await;
+    record(db, 10).await;
+    let report = kit.drain().await.unwrap();
+    assert_eq!(effects(db).await, "1 2 3 4 5 6 7 8 9 10");
+    assert_eq!((report.total().handled, script.1.load(Relaxed)), (10, 10), "each ran once");
+    // Four, four and two to a batch, and the ceiling before: never a save per event.
+    assert!(db.number("SELECT saves FROM event_cursors").await <= 6);
+    // A cursor that somebody moved under us: the batch is refused as a whole, and nothing of it stays.
+    record(db, 3).await;
+    db.sql("CREATE TRIGGER thief AFTER INSERT ON effects BEGIN UPDATE event_cursors SET saves = saves + 1; END").await.unwrap();
+    let error = kit.drain().await.unwrap_err();
+    assert_eq!(error.kind(), StorageErrorKind::Fenced);
+    assert_eq!(effects(db).await, "1 2 3 4 5 6 7 8 9 10");
+    db.sql("DROP TRIGGER thief").await.unwrap();
+    kit.drain().await.unwrap();
+    assert_eq!(effects(db).await, "1 2 3 4 5 6 7 8 9 10 11 12 13");
+}
+
+async fn a_failure_undoes_its_own_writes_only(db: &TestDb) {
+    let (kit, script, _) = kit(db, "project").await;
+    script.0.lock().unwrap().extend([(2, "fail"), (3, "panic")]);
+    record(db, 6).await;
+    let report = kit.drain().await.unwrap();
+    assert_eq!(effects(db).await, "1 4 5 6");
+    assert_eq!((report.total().handled, report.total().failed), (4, 2));
+    assert_eq!(db.number("SELECT count(*) FROM event_failures WHERE state = 'retrying' AND attempts = 1").await, 2);
+}
+
+async fn a_retry_and_the_end_of_its_failure_row_are_one(db: &TestDb) {
+    let (kit, script, _) = kit(db, "project").await;
+    script.0.lock().unwrap().extend([(1, "fail"), (2, "fail")]);
+    record(db, 2).await;
+    kit.drain().await.unwrap();
+    script.0.lock().unwrap().remove(&1);
+    let report = kit.run_to_end().await.unwrap();
+    assert_eq!(effects(db).await, "1");
+    assert_eq!((report.total().handled, report.total().dead), (1, 1));
+    assert_eq!(db.text("SELECT group_concat(event_id || ' ' || state) FROM event_failures").await, "2 dead");
+}
+
+async fn a_snooze_undoes_what_was_written(db: &TestDb) {
+    let (kit, script, _) = kit(db, "project").await;
+    script.0.lock().unwrap().insert(1, "snooze");
+    record(db, 1).await;
+    kit.drain().await.unwrap();
+    assert_eq!(effects(db).await, "");
+    kit.run_to_end().await.unwrap();
+    assert_eq!(effects(db).await, "1");
+}
+
+async fn a_savepoint_undoes_a_part(db: &TestDb) {
+    let (kit, script, _) = kit(db, "project").await;
+    script.0.lock().unwrap().insert(1, "savepoint");
+    record(db, 2).await;
+    kit.drain().await.unwrap();
+    assert_eq!(effects(db).await, "-1 1 2");
+}
+
+async fn what_a_handler_records_is_part_of_it(db: &TestDb) {
+    let (kit, script, _) = kit(db, "project").await;
+    script.0.lock().unwrap().extend([(1, "record"), (2, "fail once")]);
+    record(db, 2).await;
+    kit.drain().await.unwrap();
+    // The first pass was rolled back with the comment it recorded; the second recorded it once.
+    let comments = kit.recorded::<IssueEvent>().await;
+    assert_eq!(comments.iter().filter(|event| event.action == "commented").count(), 1);
+    kit.assert_recorded_with(IssueEventAction::Commented, serde_json::json!({"comment_id": 1})).await;
+}
+
+async fn a_batch_is_bounded_in_time(db: &TestDb) {
+    let (kit, script, _) = kit(db, "project").await;
+    script.0.lock().unwrap().extend((1..=4).map(|id| (id, "slow")));
+    record(db, 4).await;
+    kit.drain().await.unwrap();
+    assert_eq!((effects(db).await.as_str(), script.1.load(Relaxed)), ("1 2 3 4", 4), "cut, and nothing runs twice for it");
+    assert!(db.number("SELECT saves FROM event_cursors").await >= 3, "the ceiling and at least two batches");
+}
+
+async fn an_ordered_one_parks_behind_a_failure(db: &TestDb) {
+    let (kit, script, seen) = kit(db, "project_in_order").await;
+    script.0.lock().unwrap().insert(2, "fail");
+    record(db, 5).await;
+    kit.drain().await.unwrap();
+    assert_eq!(effects(db).await, "1");
+    assert_eq!(db.number("SELECT count(*) FROM event_failures WHERE state = 'parked'").await, 3);
+    script.0.lock().unwrap().clear();
+    seen.take();
+    kit.run_to_end().await.unwrap();
+    assert_eq!(seen.lines(), ["2 true", "3 true", "4 true", "5 true"]);
+    assert_eq!(effects(db).await, "1 2 3 4 5");
+}
+
+async fn a_transaction_ended_inside_a_handler_is_thrown_away(db: &TestDb) {
+    let (kit, script, _) = kit(db, "project").await;
+    script.0.lock().unwrap().insert(2, "rollback");
+    record(db, 3).await;
+    let error = kit.drain().await.unwrap_err();
+    assert!(matches!(error.kind(), StorageErrorKind::Other), "{error}");
+    assert_eq!(db.number("SELECT high FROM event_cursors").await, 0, "the cursor never moves without the effects");
+    kit.drain().await.unwrap();
+    assert_eq!(effects(db).await, "1 2 3");
+}
+
+async fn the_kit_commits_one_event(db: &TestDb) {
+    let (kit, script, _) = kit(db, "project").await;
+    script.0.lock().unwrap().insert(1, "fail");
+    let failed = kit.process::<project>(IssueEvent::Closed.on(1)).await.unwrap();
+    assert!(failed.failure().is_some());
+    assert_eq!(effects(db).await, "");
+    script.0.lock().unwrap().clear();
+    assert!(kit.process::<project>(IssueEvent::Closed.on(1)).await.unwrap().is_handled());
+    assert_eq!(effects(db).await, "1");
+}
+
+#[tokio::test]
+async fn a_connection_beside_the_transaction_is_refused() {
+    let db = TestDb::empty_sqlite().await;
+    let errors = Dispatcher::builder(&*db).only(["both"]).build().unwrap_err();
+    assert!(matches!(errors.iter().next(), Some(BuildError::TransactionAndConnection { inbox: "both", .. })), "{errors}");
+}
