@@ -47,7 +47,7 @@ fn companion(event: &Event) -> TokenStream {
             ::core::clone::Clone, ::core::marker::Copy, ::core::fmt::Debug, ::core::cmp::PartialEq, ::core::cmp::Eq,
             ::core::cmp::PartialOrd, ::core::cmp::Ord, ::core::hash::Hash
         )]
-        #[allow(dead_code)]
+        #[allow(dead_code, unreachable_pub, clippy::all, clippy::pedantic)]
         #vis enum #companion { #(#variants,)* #placeholder }
     }
 }
@@ -155,9 +155,10 @@ fn domain_event(event: &Event, whole: bool) -> TokenStream {
 /// The bodies of `encode` and `decode`, at the enum's name: a missing `Serialize` or `Deserialize` is an error there.
 fn through_serde(event: &Event) -> (TokenStream, TokenStream) {
     let Event { ident, krate, .. } = event;
+    let (encode, decode) = (quote!((self)), quote!((__action, __version, __metadata)));
     (
-        quote_spanned!(ident.span()=> #krate::__private::v1::encode::<#ident>(self)),
-        quote_spanned!(ident.span()=> #krate::__private::v1::decode::<#ident>(__action, __version, __metadata)),
+        quote_spanned!(ident.span()=> #krate::__private::v1::encode::<#ident> #encode),
+        quote_spanned!(ident.span()=> #krate::__private::v1::decode::<#ident> #decode),
     )
 }
 

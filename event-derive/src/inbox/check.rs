@@ -14,6 +14,7 @@ pub(super) fn check(handler: &Handler, attr: &Attr, errors: &mut Errors) {
     check_qualifiers(&handler.sig, errors);
     check_generics(&handler.sig, errors);
     check_arguments(handler, errors);
+    check_one_event(handler, errors);
     check_return_type(&handler.sig, errors);
     check_name(handler, attr, errors);
     check_bare_actions(handler, attr, errors);
@@ -96,6 +97,16 @@ fn check_arguments(handler: &Handler, errors: &mut Errors) {
         for attr in argument.attrs.iter().filter(|attr| attr.path().is_ident(CFG) || attr.path().is_ident(CFG_ATTR)) {
             errors.push(attr, "an inbox's arguments can't be conditional; put the `#[cfg]` on the inbox");
         }
+    }
+}
+
+fn check_one_event(handler: &Handler, errors: &mut Errors) {
+    let events = handler.arguments.iter().filter(|argument| !matches!(argument.takes, Takes::Unknown));
+    for second in events.skip(1) {
+        errors.push(
+            &second.ty,
+            "an inbox takes one event; write an inbox for each enum, or take `AnyEvent` alone and ask it for `typed`",
+        );
     }
 }
 

@@ -1,14 +1,15 @@
 //! The macro's output beside the user's item.
 
 use proc_macro2::{Span, TokenStream};
-use quote::{ToTokens, format_ident, quote, quote_spanned};
+use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned as _;
 use syn::{Ident, Path};
 
 use super::ast::{Handler, Kind, Takes};
 use super::attr::Attr;
 use super::check::{is_bare, stored_name};
-use crate::{location, meta};
+use crate::location::{self, local};
+use crate::meta;
 
 /// The marker type, and everything else in a `const` block that leaks no name. Where there were errors (`whole` is false)
 /// the inbox is described and never called: what would be generated for it could only add errors.
@@ -71,7 +72,7 @@ fn marker_struct(handler: &Handler, name: &str) -> TokenStream {
     quote! {
         #(#cfgs)*
         #[doc = #doc]
-        #[allow(non_camel_case_types, dead_code)]
+        #[allow(non_camel_case_types, dead_code, unreachable_pub)]
         #vis struct #ident {}
     }
 }
@@ -115,15 +116,16 @@ impl Parts {
 
 /// What the arguments need of the dispatcher.
 fn needs(handler: &Handler, krate: &TokenStream) -> TokenStream {
+    let given = local("__needs");
     let declares = handler.arguments.iter().map(|argument| {
         let ty = handler.outside(argument.ty.to_token_stream());
         let (first, last) = ends(&argument.ty);
         let declare = quote_spanned!(first=> <#ty as #krate::FromDelivery<'_>>::declare);
-        let argument = quote_spanned!(last=> (__needs));
+        let argument = quote_spanned!(last=> (#given));
         quote!(#declare #argument;)
     });
     quote! {
-        fn __needs(__needs: &mut #krate::Needs) {
+        fn __needs(#given: &mut #krate::Needs) {
             #(#declares)*
         }
     }
@@ -131,12 +133,13 @@ fn needs(handler: &Handler, krate: &TokenStream) -> TokenStream {
 
 /// The call of the user's function, with every argument taken from the delivery in turn.
 fn call(handler: &Handler, krate: &TokenStream, v1: &TokenStream) -> TokenStream {
-    let names: Vec<_> = (0..handler.arguments.len()).map(|at| format_ident!("__argument_{at}")).collect();
+    let names: Vec<_> = (0..handler.arguments.len()).map(|at| local(&format!("__argument_{at}"))).collect();
+    let (delivery, result) = (local("__delivery"), local("__result"));
     let takes = handler.arguments.iter().zip(&names).map(|(argument, name)| {
         let ty = handler.outside(argument.ty.to_token_stream());
         let (first, last) = ends(&argument.ty);
         let take = quote_spanned!(first=> <#ty as #krate::FromDelivery<'_>>::from_delivery);
-        let argument = quote_spanned!(last=> (__delivery).await?);
+        let argument = quote_spanned!(last=> (#delivery).await?);
         quote!(let #name = #take #argument;)
     });
     let function = handler.function();
@@ -148,13 +151,13 @@ fn call(handler: &Handler, krate: &TokenStream, v1: &TokenStream) -> TokenStream
     let boxed = quote_spanned! {name=>
         #v1_there::Box::pin(async move {
             #(#takes)*
-            let __result: #krate::InboxResult = #function(#(#names),*) #awaited;
-            __result
+            let #result: #krate::InboxResult = #function(#(#names),*) #awaited;
+            #result
         })
     };
     quote! {
         fn __call<'a>(
-            __delivery: &'a #krate::Delivery<'a>,
+            #delivery: &'a #krate::Delivery<'a>,
         ) -> #v1::Pin<#v1::Box<dyn #v1::Future<Output = #krate::InboxResult> + ::core::marker::Send + 'a>> {
             #boxed
         }
@@ -164,19 +167,21 @@ fn call(handler: &Handler, krate: &TokenStream, v1: &TokenStream) -> TokenStream
 /// A filter, given the event that it asks about.
 fn when(filter: &Path, handler: &Handler, krate: &TokenStream) -> TokenStream {
     let Some(event) = handler.event() else { return TokenStream::new() };
+    let (delivery, asked_event, wanted) = (local("__delivery"), local("__event"), local("__wanted"));
     let filter_tokens = handler.outside(filter.to_token_stream());
     let ty = handler.outside(event.ty.to_token_stream());
     let (first, last) = ends(&event.ty);
     let take = quote_spanned!(first=> <#ty as #krate::EventArgument>::take);
-    let argument = quote_spanned!(last=> (__delivery)?);
+    let argument = quote_spanned!(last=> (#delivery)?);
     let (first, last) = ends(filter);
-    let asked = quote_spanned!(last=> (&__event));
-    let wanted = quote_spanned!(first=> let __wanted: bool = #filter_tokens #asked;);
+    let event_there = location::local_at("__event", last);
+    let asked = quote_spanned!(last=> (&#event_there));
+    let ask = quote_spanned!(first=> let #wanted: bool = #filter_tokens #asked;);
     quote! {
-        |__delivery| {
-            let __event = #take #argument;
-            #wanted
-            ::core::result::Result::Ok(__wanted)
+        |#delivery| {
+            let #asked_event = #take #argument;
+            #ask
+            ::core::result::Result::Ok(#wanted)
         }
     }
 }

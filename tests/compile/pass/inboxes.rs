@@ -141,11 +141,40 @@ mod beside {
 
 fn main() {
     let names: Vec<_> = event_core::registry::inboxes().iter().map(|inbox| inbox.name()).collect();
-    assert_eq!(names, ["alias", "any", "elsewhere", "plain", "stored_name", "try", "webhooks"]);
+    assert_eq!(names, ["alias", "any", "elsewhere", "from_macro", "macro_impl", "plain", "stored_name", "try", "webhooks"]);
     assert_eq!(everything::descriptor().settings().concurrency, 2);
     assert_eq!(handlers::Webhooks::descriptor().name(), "webhooks");
     assert_eq!(r#try::descriptor().location().line, {
         let text = include_str!("inboxes.rs");
         1 + text.lines().position(|line| line.contains("fn r#try")).unwrap() as u32
     });
+}
+
+/// Tokens that a macro passes on.
+mod through_a_macro {
+    use super::*;
+
+    macro_rules! inboxes {
+        ($name:ident, $argument:ty, $filter:path, $type:ident, $action:ident) => {
+            #[inbox(on($action), when = $filter)]
+            async fn $name(event: $argument, _: State<Mailer>) -> InboxResult {
+                let _ = event;
+                handled()
+            }
+
+            struct $type;
+
+            #[inbox(on(IssueEvent::$action), when($filter, Self::wanted), name = "macro_impl")]
+            impl $type {
+                async fn handle(_event: $argument) -> InboxResult {
+                    handled()
+                }
+
+                fn wanted(_: &$argument) -> bool {
+                    true
+                }
+            }
+        };
+    }
+    inboxes!(from_macro, Event<IssueEvent>, super::is_urgent, FromMacro, Created);
 }

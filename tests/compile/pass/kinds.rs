@@ -90,6 +90,24 @@ fn function_local() {
     assert_eq!(LocalEventAction::from(&LocalEvent::Created).name(), "created");
 }
 
+/// Paths that a macro passes on, and a type of another crate.
+mod through_a_macro {
+    use event_core::DomainEvent;
+    use serde::{Deserialize, Serialize};
+
+    macro_rules! events {
+        ($name:ident, $subject:path, $actor:ty, $field:ty) => {
+            #[derive(Serialize, Deserialize, DomainEvent)]
+            #[event(subject($subject, label = title), actor($actor))]
+            pub(crate) enum $name {
+                Opened { field: $field },
+                LinkAdded(#[serde(skip)] super::events::NoDefaultSchema),
+            }
+        };
+    }
+    events!(MacroEvent, super::issue::Entity, std::string::String, Option<Vec<i64>>);
+}
+
 /// A name that the prelude has is no trouble.
 mod shadowed {
     #![allow(dead_code, non_camel_case_types)]
@@ -116,5 +134,9 @@ mod shadowed {
 }
 
 fn main() {
+    use event_core::Action;
+    let opened = through_a_macro::MacroEventAction::Opened.descriptor();
+    assert_eq!(opened.schema().get("required"), None);
+    let _ = (through_a_macro::MacroEventAction::ALL, events::IssueEventAction::ALL);
     function_local();
 }
