@@ -35,7 +35,6 @@ pub trait EventFeed: DomainEvent {
     ///
     /// ```
     /// # use event_sea_orm::prelude::*;
-    /// let nobody: Result<PageToken, _> = "".parse();
     /// # fn example<E: DomainEvent>() -> Feed<E> {
     /// E::feed().of_id(7).limit(50)
     /// # }

@@ -73,6 +73,7 @@ where
         let page = feed.clone().limit(limit).after(next).page(&**db).await.unwrap();
         assert!(page.entries.len() as u64 == limit || page.next.is_none());
         all.extend(page.entries.iter().map(|entry| entry.at.to_string()));
+        assert!(all.len() <= 1_000, "pages come again");
         next = page.next;
         if next.is_none() {
             return all;
@@ -85,6 +86,7 @@ async fn any(db: &TestDb, feed: AnyFeed, limit: u64) -> Vec<String> {
     loop {
         let page = feed.clone().limit(limit).after(next).page(&**db).await.unwrap();
         all.extend(page.entries.iter().map(|entry| entry.at.to_string()));
+        assert!(all.len() <= 1_000, "pages come again");
         next = page.next;
         if next.is_none() {
             return all;
