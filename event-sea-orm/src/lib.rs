@@ -89,7 +89,7 @@ pub use key::{KeyOf, TextKey};
 pub use migration::migrate;
 pub use record::{ModelEvents, RecordError, SaveRecording, actor_of, record_many, subject_of};
 pub use row::RowError;
-pub use storage::SeaStorage;
+pub use storage::{InboxTransaction, SeaStorage};
 pub use transact::Transact;
 
 /// The dispatcher over SeaORM: `Dispatcher::builder(&db)`.

@@ -63,16 +63,14 @@ impl<S: Storage> Lane<S> {
 
     async fn run_batch(&mut self, batch: Vec<Taken>) -> Result<(), StorageError> {
         let shared = self.shared.clone();
-        let transaction = shared.storage.begin().await?;
-        let around = shared.storage.savepoint(&transaction).await?;
+        let transaction = self.begin().await?;
         let begun = Instant::now();
         let mut results = Vec::with_capacity(batch.len());
         for taken in &batch {
-            let result = self.deliver_in(taken, 1, &around).await;
-            let undone = undoes(&result);
+            let result = self.deliver_in(taken, 1, &transaction).await;
+            let undone = undoes(&result) || shared.storage.is_doubtful(&transaction);
             results.push(result);
             if undone {
-                shared.storage.rollback(around).await?;
                 shared.storage.rollback(transaction).await?;
                 return self.run_batch_guarded(batch).await;
             }
@@ -81,32 +79,61 @@ impl<S: Storage> Lane<S> {
                 break;
             }
         }
-        self.commit_batch(transaction, around, batch, results).await
+        self.commit_batch(transaction, batch, results).await
     }
 
     /// The same batch, with a savepoint for each event.
     async fn run_batch_guarded(&mut self, batch: Vec<Taken>) -> Result<(), StorageError> {
         let shared = self.shared.clone();
-        let transaction = shared.storage.begin().await?;
-        let around = shared.storage.savepoint(&transaction).await?;
+        let transaction = self.begin().await?;
         let begun = Instant::now();
         let mut results = Vec::with_capacity(batch.len());
         for taken in &batch {
-            let own = shared.storage.savepoint(&around).await?;
-            let result = self.deliver_in(taken, 1, &own).await;
-            let failed = undoes(&result);
-            if failed {
-                shared.storage.rollback(own).await?;
-            } else {
-                shared.storage.release_savepoint(own).await?;
+            match self.deliver_guarded(taken, 1, &transaction).await {
+                Ok(result) => results.push(result),
+                Err(error) => return Err(self.give_up(transaction, error).await),
             }
-            results.push(result);
+            let failed = results.last().is_some_and(undoes);
             // In an ordered inbox the ones behind must not overtake: end the batch here, the next one parks them.
             if failed && self.order.is_some() || begun.elapsed() >= shared.options.batch_time {
                 break;
             }
         }
-        self.commit_batch(transaction, around, batch, results).await
+        self.commit_batch(transaction, batch, results).await
+    }
+
+    /// A transaction with the savepoint around everything that handlers do.
+    async fn begin(&self) -> Result<S::Transaction, StorageError> {
+        let storage = &self.shared.storage;
+        let transaction = storage.begin().await?;
+        storage.savepoint(&transaction, BATCH).await?;
+        Ok(transaction)
+    }
+
+    /// One event in a savepoint of its own, its writes kept or undone. An error is one of the transaction.
+    async fn deliver_guarded(
+        &self,
+        taken: &Taken,
+        attempt: u32,
+        transaction: &S::Transaction,
+    ) -> Result<InboxResult, StorageError> {
+        let storage = &self.shared.storage;
+        storage.savepoint(transaction, EVENT).await?;
+        let result = self.deliver_in(taken, attempt, transaction).await;
+        if undoes(&result) {
+            storage.undo(transaction, EVENT).await?;
+        } else {
+            storage.keep(transaction, EVENT).await?;
+        }
+        Ok(result)
+    }
+
+    /// Throws a transaction away; the error is why.
+    async fn give_up(&self, transaction: S::Transaction, error: StorageError) -> StorageError {
+        if let Err(second) = self.shared.storage.rollback(transaction).await {
+            tracing::debug!(inbox = self.plan.name(), error = %second, "a transaction that is thrown away did not roll back");
+        }
+        error
     }
 
     /// Writes the cursor and the failure rows as the transaction's last writes, and commits. What the batch did not come to
@@ -114,12 +141,9 @@ impl<S: Storage> Lane<S> {
     async fn commit_batch(
         &mut self,
         transaction: S::Transaction,
-        around: S::Transaction,
         batch: Vec<Taken>,
         results: Vec<InboxResult>,
     ) -> Result<(), StorageError> {
-        let storage = &self.shared.clone().storage;
-        storage.release_savepoint(around).await?;
         let mut batch = batch.into_iter();
         for (taken, result) in batch.by_ref().take(results.len()).zip(results) {
             if let Some(order) = &mut self.order {
@@ -131,35 +155,34 @@ impl<S: Storage> Lane<S> {
         for taken in batch.rev() {
             self.ready.push_front(taken);
         }
+        self.commit(transaction).await
+    }
+
+    async fn commit(&mut self, transaction: S::Transaction) -> Result<(), StorageError> {
+        let shared = self.shared.clone();
         let save = self.to_save();
-        storage.save_in(&transaction, &save).await?;
-        storage.commit(transaction).await?;
+        let last = async {
+            shared.storage.keep(&transaction, BATCH).await?;
+            shared.storage.save_in(&transaction, &save).await
+        };
+        if let Err(error) = last.await {
+            return Err(self.give_up(transaction, error).await);
+        }
+        shared.storage.commit(transaction).await?;
         self.saved(&save);
         Ok(())
     }
 
     /// A retry, or a suspect: alone in its transaction, together with the end of its failure row.
     pub(crate) async fn run_alone_in_transaction(&mut self, taken: Taken, begun: Failure) -> Result<(), StorageError> {
-        let storage = &self.shared.clone().storage;
         let attempt = begun.attempts;
-        let transaction = storage.begin().await?;
-        let around = storage.savepoint(&transaction).await?;
-        let result = self.deliver_in(&taken, attempt, &around).await;
-        let undone = undoes(&result);
-        let finished = Finished { taken, before: Some(begun), attempt, result };
-        if undone {
-            storage.rollback(around).await?;
-            storage.rollback(transaction).await?;
-            self.finish(finished);
-            return self.save().await;
-        }
-        storage.release_savepoint(around).await?;
-        self.finish(finished);
-        let save = self.to_save();
-        storage.save_in(&transaction, &save).await?;
-        storage.commit(transaction).await?;
-        self.saved(&save);
-        Ok(())
+        let transaction = self.begin().await?;
+        let result = match self.deliver_guarded(&taken, attempt, &transaction).await {
+            Ok(result) => result,
+            Err(error) => return Err(self.give_up(transaction, error).await),
+        };
+        self.finish(Finished { taken, before: Some(begun), attempt, result });
+        self.commit(transaction).await
     }
 
     async fn deliver_in(&self, taken: &Taken, attempt: u32, transaction: &S::Transaction) -> InboxResult {
@@ -170,6 +193,11 @@ impl<S: Storage> Lane<S> {
         self.shared.watchdog.watch(self.slot(), taken.event.stored().at.clone(), delivery).await
     }
 }
+
+/// The savepoint around everything that a batch's handlers do.
+const BATCH: &str = "event_batch";
+/// The savepoint around one event's handler.
+const EVENT: &str = "event_delivery";
 
 /// Whether the handler's writes are to be undone: it failed, or it wants to come again later.
 fn undoes(result: &InboxResult) -> bool {

@@ -86,7 +86,10 @@ pub(crate) fn exhausted(before: &Failure, now: DateTime<Utc>) -> Failure {
     row.next_attempt_at = None;
     row.started_at = None;
     row.kind = "crash".to_owned();
-    row.error = format!("the process ended during the last of {} attempts", row.attempts);
+    row.error = format!(
+        "none of {} attempts came to an end: the process, or the handler's transaction, ended in it",
+        row.attempts
+    );
     row.last_failed_at = now;
     row
 }

@@ -138,12 +138,20 @@ impl Storage for MemoryLog {
         Ok(MemoryTransaction::default())
     }
 
-    async fn savepoint(&self, _transaction: &MemoryTransaction) -> Result<MemoryTransaction, StorageError> {
-        Ok(MemoryTransaction::default())
+    async fn savepoint(&self, _transaction: &MemoryTransaction, _name: &'static str) -> Result<(), StorageError> {
+        Ok(())
     }
 
-    async fn release_savepoint(&self, _savepoint: MemoryTransaction) -> Result<(), StorageError> {
+    async fn keep(&self, _transaction: &MemoryTransaction, _name: &'static str) -> Result<(), StorageError> {
         Ok(())
+    }
+
+    async fn undo(&self, _transaction: &MemoryTransaction, _name: &'static str) -> Result<(), StorageError> {
+        Ok(())
+    }
+
+    fn is_doubtful(&self, _transaction: &MemoryTransaction) -> bool {
+        false
     }
 
     async fn rollback(&self, _transaction: MemoryTransaction) -> Result<(), StorageError> {

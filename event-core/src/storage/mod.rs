@@ -107,10 +107,10 @@ pub struct CursorSave {
 
 /// What databases do for the dispatcher.
 ///
-/// The order of a transactional batch is `begin`, `savepoint`, handlers, `release`, `save_in`, `commit`. Whatever fails in
-/// between, the caller drops the transaction, which must roll it back.
+/// The order of a transactional batch is `begin`, `savepoint`, handlers, `keep`, `save_in`, `commit`. Whatever fails in
+/// between, the caller calls `rollback`; a transaction that is dropped must roll back too.
 pub trait Storage: Send + Sync + 'static {
-    /// An open transaction, or a savepoint within one. Dropped, it rolls back.
+    /// An open transaction. Dropped, it rolls back.
     type Transaction: Send + Sync + 'static;
     /// What a proof that missing ids are dead remembers between two looks.
     type Proof: Default + Send + Sync + 'static;
@@ -167,16 +167,32 @@ pub trait Storage: Send + Sync + 'static {
     /// Begins a transaction that may write.
     fn begin(&self) -> impl Future<Output = Result<Self::Transaction, StorageError>> + Send;
 
-    /// Begins a savepoint.
+    /// Begins a savepoint of this name within the transaction.
     fn savepoint(
         &self,
         transaction: &Self::Transaction,
-    ) -> impl Future<Output = Result<Self::Transaction, StorageError>> + Send;
+        name: &'static str,
+    ) -> impl Future<Output = Result<(), StorageError>> + Send;
 
-    /// Ends a savepoint, keeping its writes. Fails if the transaction was ended inside it.
-    fn release_savepoint(&self, savepoint: Self::Transaction) -> impl Future<Output = Result<(), StorageError>> + Send;
+    /// Ends the savepoint, keeping what was written since. Fails if the transaction was ended inside it.
+    fn keep(
+        &self,
+        transaction: &Self::Transaction,
+        name: &'static str,
+    ) -> impl Future<Output = Result<(), StorageError>> + Send;
 
-    /// Undoes a transaction or a savepoint.
+    /// Undoes what was written since the savepoint, and ends it. Fails if the transaction was ended inside it.
+    fn undo(
+        &self,
+        transaction: &Self::Transaction,
+        name: &'static str,
+    ) -> impl Future<Output = Result<(), StorageError>> + Send;
+
+    /// Whether a statement of a handler's failed in the transaction since this was asked last: a failure that the handler
+    /// swallowed may have ended the transaction, and what is written next would stand alone.
+    fn is_doubtful(&self, transaction: &Self::Transaction) -> bool;
+
+    /// Undoes the transaction, also one that was ended inside a savepoint.
     fn rollback(&self, transaction: Self::Transaction) -> impl Future<Output = Result<(), StorageError>> + Send;
 
     /// Saves in the open transaction, as its last write.

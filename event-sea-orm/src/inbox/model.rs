@@ -4,10 +4,11 @@ use std::any::TypeId;
 use std::ops::Deref;
 
 use event_core::{Delivery, FromDelivery, InboxError, OptionalFromDelivery, registry};
-use sea_orm::{DatabaseTransaction, EntityTrait, FromQueryResult, ModelTrait};
+use sea_orm::{EntityTrait, FromQueryResult, ModelTrait};
 
 use super::db::connection;
 use crate::key::{KeyOf, TextKey};
+use crate::storage::InboxTransaction;
 
 /// The event's subject, loaded as it is now; derefs to the model. A subject that no longer exists makes a dead letter at once;
 /// take `Option<Subject<M>>` where that is to be expected.
@@ -94,8 +95,8 @@ where
 {
     let Some(key) = KeyOf::<M::Entity>::from_text(id) else { return Ok(None) };
     let select = <M::Entity as EntityTrait>::find_by_id(key);
-    let found = match delivery.transaction::<DatabaseTransaction>() {
-        Some(transaction) => select.one(transaction).await,
+    let found = match delivery.transaction::<InboxTransaction>() {
+        Some(transaction) => select.one(transaction.connection()).await,
         None => select.one(connection(delivery)?).await,
     };
     Ok(found?)

@@ -1,10 +1,14 @@
 //! `Txn`: the transaction that saves the inbox's cursor, as an argument of an inbox.
 
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
 use event_core::{Delivery, FromDelivery, InboxError, Needs};
 use sea_orm::{
     ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, ExecResult, QueryResult, Statement, TransactionTrait,
 };
 use sea_orm_migration::async_trait::async_trait;
+
+use crate::storage::InboxTransaction;
 
 /// The transaction that saves the inbox's cursor: what the handler writes in it happens exactly once. Taking it makes the
 /// inbox transactional.
@@ -23,7 +27,14 @@ use sea_orm_migration::async_trait::async_trait;
 /// }
 /// ```
 #[derive(Clone, Copy, Debug)]
-pub struct Txn<'a>(&'a DatabaseTransaction);
+pub struct Txn<'a> {
+    inner: &'a DatabaseTransaction,
+    /// Set when a statement fails: the dispatcher then makes sure that the transaction still stands.
+    doubt: &'a AtomicBool,
+}
+
+/// Statements that end or nest transactions: the dispatcher's business.
+const CONTROL: [&str; 8] = ["BEGIN", "START", "COMMIT", "END", "ROLLBACK", "SAVEPOINT", "RELEASE", "XA"];
 
 impl Txn<'_> {
     /// Runs `work` in a savepoint: kept when it gives `Ok`, undone when it gives `Err`.
@@ -35,8 +46,8 @@ impl Txn<'_> {
         F: AsyncFnOnce(Txn<'_>) -> Result<T, Err>,
         Err: From<DbErr>,
     {
-        let savepoint = self.0.begin().await?;
-        match work(Txn(&savepoint)).await {
+        let savepoint = self.inner.begin().await?;
+        match work(Txn { inner: &savepoint, doubt: self.doubt }).await {
             Ok(value) => {
                 savepoint.commit().await?;
                 Ok(value)
@@ -48,13 +59,35 @@ impl Txn<'_> {
             }
         }
     }
+
+    /// Lets a statement through unless it ends the transaction, which would part the effects from the cursor.
+    fn allowed(&self, sql: &str) -> Result<(), DbErr> {
+        let word: String = sql.trim_start().chars().take_while(char::is_ascii_alphabetic).collect();
+        if CONTROL.iter().any(|control| word.eq_ignore_ascii_case(control)) {
+            return Err(DbErr::Custom(format!(
+                "an inbox's transaction is committed and rolled back by the dispatcher, not by `{}`: return an error to undo \
+                 everything, use `txn.savepoint(...)` to undo a part",
+                word.to_ascii_uppercase()
+            )));
+        }
+        Ok(())
+    }
+
+    fn watched<T>(&self, result: Result<T, DbErr>) -> Result<T, DbErr> {
+        if result.is_err() {
+            self.doubt.store(true, Relaxed);
+        }
+        result
+    }
 }
 
 impl<'a> FromDelivery<'a> for Txn<'a> {
     async fn from_delivery(delivery: &'a Delivery<'a>) -> Result<Self, InboxError> {
-        delivery.transaction::<DatabaseTransaction>().map(Self).ok_or_else(|| {
-            InboxError::new("there is no transaction here: the dispatcher was not built by event-sea-orm").no_retry()
-        })
+        match delivery.transaction::<InboxTransaction>() {
+            Some(transaction) => Ok(Self { inner: transaction.connection(), doubt: transaction.doubt() }),
+            None => Err(InboxError::new("there is no transaction here: the dispatcher was not built by event-sea-orm")
+                .no_retry()),
+        }
     }
 
     fn declare(needs: &mut Needs) {
@@ -65,26 +98,30 @@ impl<'a> FromDelivery<'a> for Txn<'a> {
 #[async_trait]
 impl ConnectionTrait for Txn<'_> {
     fn get_database_backend(&self) -> DbBackend {
-        self.0.get_database_backend()
+        self.inner.get_database_backend()
     }
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
-        self.0.execute_raw(statement).await
+        self.allowed(&statement.sql)?;
+        self.watched(self.inner.execute_raw(statement).await)
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
-        self.0.execute_unprepared(sql).await
+        self.allowed(sql)?;
+        self.watched(self.inner.execute_unprepared(sql).await)
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-        self.0.query_one_raw(statement).await
+        self.allowed(&statement.sql)?;
+        self.watched(self.inner.query_one_raw(statement).await)
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        self.0.query_all_raw(statement).await
+        self.allowed(&statement.sql)?;
+        self.watched(self.inner.query_all_raw(statement).await)
     }
 
     fn support_returning(&self) -> bool {
-        self.0.support_returning()
+        self.inner.support_returning()
     }
 }

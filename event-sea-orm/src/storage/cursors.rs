@@ -32,13 +32,13 @@ impl SeaStorage {
             // newest visible one, and none below it is still to come.
             let high = match wish.start {
                 Start::Beginning => 0,
-                _ => sqlite::newest_id(self, &transaction, log).await?,
+                _ => sqlite::newest_id(self, transaction.connection(), log).await?,
             };
             let mut sql = self.sql()?;
             sql.push("INSERT INTO event_cursors (inbox, log, high, ceiling, missing, in_flight, epoch, saves, updated_at) VALUES (");
             sql.bind(wish.inbox).push(", ").bind(log.as_str()).push(", ").bind(high).push(", ").bind(high);
             sql.push(", '', '', 0, 0, ").push(&sqlite::clock(0)).push(") ON CONFLICT (inbox, log) DO NOTHING");
-            self.execute(&transaction, sql).await?;
+            self.execute(transaction.connection(), sql).await?;
         }
         event_core::storage::Storage::commit(self, transaction).await
     }
@@ -54,14 +54,14 @@ impl SeaStorage {
         let transaction = event_core::storage::Storage::begin(self).await?;
         let mut claimed = Vec::new();
         for wish in wishes {
-            if self.raise_epoch(&transaction, owner, lease, wish.inbox).await? {
-                let (epoch, cursors) = self.load(&transaction, wish.inbox).await?;
+            if self.raise_epoch(transaction.connection(), owner, lease, wish.inbox).await? {
+                let (epoch, cursors) = self.load(transaction.connection(), wish.inbox).await?;
                 for cursor in &cursors {
                     if wish.logs.contains(&cursor.log) {
-                        self.refuse_reset(&transaction, wish.inbox, cursor).await?;
+                        self.refuse_reset(transaction.connection(), wish.inbox, cursor).await?;
                     }
                 }
-                self.reopen_interrupted(&transaction, wish.inbox, now).await?;
+                self.reopen_interrupted(transaction.connection(), wish.inbox, now).await?;
                 claimed.push(Claimed { inbox: wish.inbox.to_owned(), epoch, cursors });
             }
         }

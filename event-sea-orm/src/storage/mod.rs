@@ -7,6 +7,7 @@ mod read;
 mod save;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+mod transaction;
 
 use std::time::Duration;
 
@@ -16,12 +17,11 @@ use event_core::storage::{
     Claimed, DeadLetter, DeadLetterQuery, DueFailure, FailureKey, Read, ReadEvent, Save, Storage, StorageError, Wish,
 };
 use event_core::{LogName, States, SubjectRef};
-use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, QueryResult, Statement, TransactionTrait,
-};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, QueryResult, Statement, TransactionTrait};
 
 use crate::backend::{Dialect, Sql, UnsupportedBackend, dialect};
 use crate::transact;
+pub use transaction::InboxTransaction;
 
 /// Where the dispatcher keeps what it knows: the logs' own database.
 ///
@@ -72,6 +72,15 @@ impl SeaStorage {
         Ok(done.rows_affected())
     }
 
+    /// A statement about a savepoint. If it fails, the transaction it was in is no more.
+    async fn control(&self, transaction: &InboxTransaction, statement: &str) -> Result<(), StorageError> {
+        let done = transaction.connection().execute_unprepared(statement).await;
+        done.map(drop).map_err(|error| {
+            transaction.set_ended();
+            self.error(error)
+        })
+    }
+
     fn error(&self, error: DbErr) -> StorageError {
         match self.dialect() {
             Ok(dialect) => error::storage_error(dialect, error),
@@ -81,7 +90,7 @@ impl SeaStorage {
 }
 
 impl Storage for SeaStorage {
-    type Transaction = DatabaseTransaction;
+    type Transaction = InboxTransaction;
     type Proof = ();
 
     fn provide(&self, states: &mut States) {
@@ -141,28 +150,43 @@ impl Storage for SeaStorage {
         self.save_alone(save).await
     }
 
-    async fn begin(&self) -> Result<DatabaseTransaction, StorageError> {
-        self.db.begin_with_options(transact::options()).await.map_err(|error| self.error(error))
+    async fn begin(&self) -> Result<InboxTransaction, StorageError> {
+        let begun = self.db.begin_with_options(transact::options()).await;
+        begun.map(InboxTransaction::new).map_err(|error| self.error(error))
     }
 
-    async fn savepoint(&self, transaction: &DatabaseTransaction) -> Result<DatabaseTransaction, StorageError> {
-        transaction.begin().await.map_err(|error| self.error(error))
+    async fn savepoint(&self, transaction: &InboxTransaction, name: &'static str) -> Result<(), StorageError> {
+        self.control(transaction, &format!("SAVEPOINT {name}")).await
     }
 
-    async fn release_savepoint(&self, savepoint: DatabaseTransaction) -> Result<(), StorageError> {
-        savepoint.commit().await.map_err(|error| self.error(error))
+    async fn keep(&self, transaction: &InboxTransaction, name: &'static str) -> Result<(), StorageError> {
+        self.control(transaction, &format!("RELEASE SAVEPOINT {name}")).await
     }
 
-    async fn rollback(&self, transaction: DatabaseTransaction) -> Result<(), StorageError> {
-        transaction.rollback().await.map_err(|error| self.error(error))
+    async fn undo(&self, transaction: &InboxTransaction, name: &'static str) -> Result<(), StorageError> {
+        self.control(transaction, &format!("ROLLBACK TO SAVEPOINT {name}")).await?;
+        self.control(transaction, &format!("RELEASE SAVEPOINT {name}")).await
     }
 
-    async fn save_in(&self, transaction: &DatabaseTransaction, save: &Save) -> Result<(), StorageError> {
-        self.save_on(transaction, save).await
+    fn is_doubtful(&self, transaction: &InboxTransaction) -> bool {
+        transaction.take_doubt()
     }
 
-    async fn commit(&self, transaction: DatabaseTransaction) -> Result<(), StorageError> {
-        transaction.commit().await.map_err(|error| self.error(error))?;
+    async fn rollback(&self, transaction: InboxTransaction) -> Result<(), StorageError> {
+        if transaction.may_be_ended() && self.db.get_database_backend() == DbBackend::Sqlite {
+            // The driver counts transactions itself, and would keep the connection for ever in one that SQLite ended: give it
+            // one to roll back. Where there still is one, BEGIN fails and changes nothing.
+            let _ = transaction.connection().execute_unprepared("BEGIN").await;
+        }
+        transaction.into_inner().rollback().await.map_err(|error| self.error(error))
+    }
+
+    async fn save_in(&self, transaction: &InboxTransaction, save: &Save) -> Result<(), StorageError> {
+        self.save_on(transaction.connection(), save).await
+    }
+
+    async fn commit(&self, transaction: InboxTransaction) -> Result<(), StorageError> {
+        transaction.into_inner().commit().await.map_err(|error| self.error(error))?;
         // A transactional handler may have recorded events.
         event_core::wake::recorded();
         Ok(())

@@ -12,7 +12,7 @@ impl SeaStorage {
             return self.save_cursor(&self.db, save, cursor).await;
         }
         let transaction = self.begin().await?;
-        self.save_on(&transaction, save).await?;
+        self.save_on(transaction.connection(), save).await?;
         self.commit(transaction).await
     }
 

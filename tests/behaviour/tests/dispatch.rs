@@ -303,8 +303,7 @@ async fn running_polls_for_what_nobody_told_it_of(db: &TestDb) {
 
 async fn a_shutdown_lets_handlers_end(db: &TestDb) {
     let (seen, gate) = (Seen::default(), Gate::default());
-    let dispatcher =
-        Dispatcher::builder(&**db).state(seen.clone()).state(gate.clone()).only(["slow"]).build().unwrap();
+    let dispatcher = Dispatcher::builder(&**db).state(seen.clone()).state(gate.clone()).only(["slow"]).build().unwrap();
     dispatcher.register().await.unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
     let running = dispatcher.clone();
@@ -318,7 +317,11 @@ async fn a_shutdown_lets_handlers_end(db: &TestDb) {
     run.await.unwrap().unwrap();
     assert_eq!(seen.lines(), ["slow begins 1", "slow ends 1"]);
     // Everything is saved, nobody holds the inbox, and nothing is suspect to the next owner.
-    assert_eq!(db.text("SELECT high || ',' || ceiling || ',' || in_flight || ',' || coalesce(owner, '-') FROM event_cursors").await, "1,1,,-");
+    assert_eq!(
+        db.text("SELECT high || ',' || ceiling || ',' || in_flight || ',' || coalesce(owner, '-') FROM event_cursors")
+            .await,
+        "1,1,,-"
+    );
 }
 
 async fn a_slow_inbox_holds_up_no_other(db: &TestDb) {
@@ -352,8 +355,7 @@ async fn a_slow_inbox_holds_up_no_other(db: &TestDb) {
 
 async fn concurrency_is_bounded_by_the_setting(db: &TestDb) {
     let (seen, gate) = (Seen::default(), Gate::default());
-    let dispatcher =
-        Dispatcher::builder(&**db).state(seen.clone()).state(gate.clone()).only(["slow"]).build().unwrap();
+    let dispatcher = Dispatcher::builder(&**db).state(seen.clone()).state(gate.clone()).only(["slow"]).build().unwrap();
     beside(&dispatcher, async {
         for line in 1..=5 {
             comment(db, line).await;
@@ -451,8 +453,16 @@ async fn everything_that_is_wrong_is_told_when_the_dispatcher_is_built() {
     let errors = Dispatcher::builder(&*db).only(["all_issues", "slow", "mailer_of_another_crate"]).build().unwrap_err();
     let text = errors.to_string();
     assert_eq!(errors.iter().count(), 4, "{text}");
-    assert!(errors.iter().any(|error| matches!(error, BuildError::NotLinked { name, .. } if name == "mailer_of_another_crate")));
-    assert!(errors.iter().any(|error| matches!(error, BuildError::MissingState { inbox: "slow", ty, .. } if ty.ends_with("Gate"))));
+    assert!(
+        errors
+            .iter()
+            .any(|error| matches!(error, BuildError::NotLinked { name, .. } if name == "mailer_of_another_crate"))
+    );
+    assert!(
+        errors
+            .iter()
+            .any(|error| matches!(error, BuildError::MissingState { inbox: "slow", ty, .. } if ty.ends_with("Gate")))
+    );
     assert!(text.contains("tests/dispatch.rs:"), "its place in the source: {text}");
     assert!(text.contains("use that_crate as _;"), "what to do: {text}");
 }

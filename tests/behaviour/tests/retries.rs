@@ -301,7 +301,11 @@ async fn dead_letters_are_listed_retried_and_discarded(db: &TestDb) {
     assert_eq!(seen.lines(), ["3 #1 ok"], "attempts begin anew");
     let left: Vec<_> = letters.newest().await.unwrap().iter().map(|letter| letter.key.event.id).collect();
     assert_eq!(left, [1]);
-    assert_eq!(db.number("SELECT count(*) FROM events").await, 3, "events stay, whatever becomes of their dead letters");
+    assert_eq!(
+        db.number("SELECT count(*) FROM events").await,
+        3,
+        "events stay, whatever becomes of their dead letters"
+    );
 }
 
 async fn an_operator_never_acts_on_what_is_no_longer_so(db: &TestDb) {
@@ -345,7 +349,13 @@ async fn one_hook_is_told_of_every_failure(db: &TestDb) {
     let kit = TestKit::new(&**db, |dispatcher| {
         dispatcher.state(states.0).state(states.1).only(["scripted", "of_both_logs"]).on_failure(move |failed| {
             let failure = failed.failure;
-            hook.note(format!("{} {} #{} dead={}", failure.key, failed.event.action, failure.attempts, failed.is_dead()));
+            hook.note(format!(
+                "{} {} #{} dead={}",
+                failure.key,
+                failed.event.action,
+                failure.attempts,
+                failed.is_dead()
+            ));
         })
     })
     .await

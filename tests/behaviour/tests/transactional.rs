@@ -22,6 +22,7 @@ on_every_database! {
     what_a_handler_records_is_part_of_it
     a_batch_is_bounded_in_time
     an_ordered_one_parks_behind_a_failure
+    a_handler_can_not_end_the_transaction
     a_transaction_ended_inside_a_handler_is_thrown_away
     the_kit_commits_one_event
 }
@@ -51,10 +52,7 @@ async fn act(event: &StoredEvent, txn: Txn<'_>, script: &Script) -> InboxResult 
         }
         "fail" => return Err(InboxError::new("failed after it wrote")),
         "panic" => panic!("after it wrote"),
-        "snooze" => {
-            script.0.lock().unwrap().remove(&event.id());
-            return snoozed(chrono::Utc::now());
-        }
+        "snooze" => return snoozed(chrono::Utc::now()),
         "savepoint" => {
             let undone = txn
                 .savepoint(async |savepoint| {
@@ -66,12 +64,19 @@ async fn act(event: &StoredEvent, txn: Txn<'_>, script: &Script) -> InboxResult 
             txn.savepoint(async |savepoint| add(&savepoint, -event.id()).await).await?;
         }
         "record" => {
-            IssueEvent::Commented { comment_id: event.id() }.on(event.subject.id.as_str()).by_system().save(&txn).await?;
+            IssueEvent::Commented { comment_id: event.id() }
+                .on(event.subject.id.as_str())
+                .by_system()
+                .save(&txn)
+                .await?;
         }
         "slow" => tokio::time::sleep(std::time::Duration::from_millis(30)).await,
-        "rollback" => {
-            script.0.lock().unwrap().remove(&event.id());
-            txn.execute_unprepared("ROLLBACK").await?;
+        "rollback" => drop(txn.execute_unprepared(" rollback").await?),
+        "end" => {
+            // A conflict that makes SQLite end the transaction, which the handler takes for no harm.
+            for _ in 0..2 {
+                let _ = txn.execute_unprepared("INSERT OR ROLLBACK INTO once VALUES (1)").await;
+            }
         }
         _ => {}
     }
@@ -131,7 +136,9 @@ async fn effects_and_cursor_are_one(db: &TestDb) {
     assert!(db.number("SELECT saves FROM event_cursors").await <= 6);
     // A cursor that somebody moved under us: the batch is refused as a whole, and nothing of it stays.
     record(db, 3).await;
-    db.sql("CREATE TRIGGER thief AFTER INSERT ON effects BEGIN UPDATE event_cursors SET saves = saves + 1; END").await.unwrap();
+    db.sql("CREATE TRIGGER thief AFTER INSERT ON effects BEGIN UPDATE event_cursors SET saves = saves + 1; END")
+        .await
+        .unwrap();
     let error = kit.drain().await.unwrap_err();
     assert_eq!(error.kind(), StorageErrorKind::Fenced);
     assert_eq!(effects(db).await, "1 2 3 4 5 6 7 8 9 10");
@@ -168,6 +175,7 @@ async fn a_snooze_undoes_what_was_written(db: &TestDb) {
     record(db, 1).await;
     kit.drain().await.unwrap();
     assert_eq!(effects(db).await, "");
+    script.0.lock().unwrap().clear();
     kit.run_to_end().await.unwrap();
     assert_eq!(effects(db).await, "1");
 }
@@ -196,7 +204,11 @@ async fn a_batch_is_bounded_in_time(db: &TestDb) {
     script.0.lock().unwrap().extend((1..=4).map(|id| (id, "slow")));
     record(db, 4).await;
     kit.drain().await.unwrap();
-    assert_eq!((effects(db).await.as_str(), script.1.load(Relaxed)), ("1 2 3 4", 4), "cut, and nothing runs twice for it");
+    assert_eq!(
+        (effects(db).await.as_str(), script.1.load(Relaxed)),
+        ("1 2 3 4", 4),
+        "cut, and nothing runs twice for it"
+    );
     assert!(db.number("SELECT saves FROM event_cursors").await >= 3, "the ceiling and at least two batches");
 }
 
@@ -214,15 +226,35 @@ async fn an_ordered_one_parks_behind_a_failure(db: &TestDb) {
     assert_eq!(effects(db).await, "1 2 3 4 5");
 }
 
-async fn a_transaction_ended_inside_a_handler_is_thrown_away(db: &TestDb) {
+async fn a_handler_can_not_end_the_transaction(db: &TestDb) {
     let (kit, script, _) = kit(db, "project").await;
     script.0.lock().unwrap().insert(2, "rollback");
     record(db, 3).await;
+    let report = kit.run_to_end().await.unwrap();
+    assert_eq!((effects(db).await.as_str(), report.total().dead), ("1 3", 1));
+    let error = kit.dead_letters().await.unwrap().remove(0).failure.error;
+    assert!(error.contains("not by `ROLLBACK`") && error.contains("txn.savepoint"), "{error}");
+}
+
+async fn a_transaction_ended_inside_a_handler_is_thrown_away(db: &TestDb) {
+    let (kit, script, _) = kit(db, "project").await;
+    db.sql("CREATE TABLE once (it bigint PRIMARY KEY)").await.unwrap();
+    script.0.lock().unwrap().insert(2, "end");
+    record(db, 4).await;
     let error = kit.drain().await.unwrap_err();
-    assert!(matches!(error.kind(), StorageErrorKind::Other), "{error}");
-    assert_eq!(db.number("SELECT high FROM event_cursors").await, 0, "the cursor never moves without the effects");
-    kit.drain().await.unwrap();
-    assert_eq!(effects(db).await, "1 2 3");
+    assert!(error.to_string().contains("no such savepoint"), "{error}");
+    assert_eq!(db.text("SELECT in_flight FROM event_cursors").await, "1-4", "nothing is done without its effects");
+    assert_eq!(effects(db).await, "");
+    // From now on they are suspects, each alone: the others come through, once, and the one that ends its transaction is
+    // a dead letter when its attempts are used up.
+    let mut errors = 0;
+    while kit.run_to_end().await.is_err() {
+        errors += 1;
+    }
+    assert_eq!(errors, 12, "one for each attempt");
+    assert_eq!(effects(db).await, "1 3 4");
+    let dead = kit.dead_letters().await.unwrap();
+    assert_eq!((dead.len(), dead[0].key.event.id, dead[0].kind.as_str()), (1, 2, "crash"));
 }
 
 async fn the_kit_commits_one_event(db: &TestDb) {
@@ -240,5 +272,8 @@ async fn the_kit_commits_one_event(db: &TestDb) {
 async fn a_connection_beside_the_transaction_is_refused() {
     let db = TestDb::empty_sqlite().await;
     let errors = Dispatcher::builder(&*db).only(["both"]).build().unwrap_err();
-    assert!(matches!(errors.iter().next(), Some(BuildError::TransactionAndConnection { inbox: "both", .. })), "{errors}");
+    assert!(
+        matches!(errors.iter().next(), Some(BuildError::TransactionAndConnection { inbox: "both", .. })),
+        "{errors}"
+    );
 }
