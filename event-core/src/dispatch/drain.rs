@@ -15,6 +15,7 @@ use crate::storage::{Storage, StorageError};
 /// anything is the last, since then nothing was recorded by a handler either.
 pub(crate) async fn drain<S: Storage>(shared: &Arc<Shared<S>>) -> Result<Report, StorageError> {
     let before: Vec<_> = shared.plans.iter().map(|plan| shared.counters[plan.name()].report()).collect();
+    shared.forget_pages().await;
     let mut leases = Leases::default();
     let mut lanes = Vec::new();
     for (plan, claimed, lease) in leases.claim(shared, |_| true).await? {

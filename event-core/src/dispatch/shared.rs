@@ -91,6 +91,13 @@ impl<S: Storage> Shared<S> {
         }
     }
 
+    /// Forgets what the tails hold.
+    pub(crate) async fn forget_pages(&self) {
+        for tail in self.tails.values() {
+            tail.forget().await;
+        }
+    }
+
     /// Tells the log and the hook of a failed delivery. The metadata stays out of the log: it may be personal.
     pub(crate) fn report_failure(&self, event: &StoredEvent, failure: &Failure) {
         let dead = failure.state == FailureState::Dead;

@@ -57,6 +57,7 @@ pub(crate) async fn run<S: Storage>(
         stop: watch::Sender::new(false),
         told: None,
     };
+    shared.forget_pages().await;
     let poller = tokio::spawn(poll(shared));
     let ended = supervisor.supervise(shutdown).await;
     let stopped = supervisor.stop().await;
@@ -78,7 +79,7 @@ impl<S: Storage> Supervisor<S> {
             tokio::select! {
                 () = &mut shutdown => return Ok(()),
                 Some(ended) = self.tasks.join_next() => if let Ok((inbox, result)) = ended {
-                    self.lane_ended(inbox, result)?;
+                    self.lane_ended(inbox, result).await?;
                 },
                 () = tokio::time::sleep_until(wake_at) => {
                     let kept = self.keep().await;
@@ -132,13 +133,14 @@ impl<S: Storage> Supervisor<S> {
     }
 
     /// A lane ended, which before the stop is always an error: everything it knew is forgotten, and the inbox claimed anew.
-    fn lane_ended(&mut self, inbox: String, result: Result<(), StorageError>) -> Result<(), StorageError> {
+    async fn lane_ended(&mut self, inbox: String, result: Result<(), StorageError>) -> Result<(), StorageError> {
         self.lanes.remove(&inbox);
         self.leases.forget(&inbox);
         let Err(error) = result else { return Ok(()) };
         if error.kind().is_fatal() {
             return Err(error);
         }
+        self.shared.forget_pages().await;
         let length = self.pauses.get(&inbox).map_or(FIRST_PAUSE, |pause| {
             // An error long after the last one begins anew.
             let quiet = pause.until.elapsed() > LONGEST_PAUSE;

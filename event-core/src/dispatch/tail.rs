@@ -56,6 +56,12 @@ impl Tail {
         self.generation.subscribe()
     }
 
+    /// Forgets every page: after an error nothing that is only in memory is to be believed, and ids may be given out again
+    /// (a database that crashed back in time).
+    pub(crate) async fn forget(&self) {
+        *self.shared.lock().await = Shared::default();
+    }
+
     /// Whether a lane that has seen all of `page` need not read until the generation changes.
     pub(crate) fn is_end(&self, page: &Page) -> bool {
         !page.full && page.generation == *self.generation.borrow()

@@ -1,0 +1,248 @@
+//! Several workers on one database: one owner per inbox, takeover, and what a crash leaves to the next owner.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+
+use behaviour::models::IssueEvent;
+use behaviour::seen::Seen;
+use behaviour::{TestDb, on_every_database};
+use event_core::dispatch::Blocked;
+use event_core::storage::{Save, Storage, StorageErrorKind, Wish};
+use event_core::{Clock, LogName, Start};
+use event_sea_orm::SeaStorage;
+use event_sea_orm::prelude::*;
+use tokio::sync::oneshot;
+
+on_every_database! {
+    an_inbox_has_one_owner_at_a_time
+    a_lease_that_ran_out_is_taken_over
+    a_worker_that_stops_gives_its_inboxes_up_at_once
+    the_old_owner_is_fenced_off
+    a_save_that_was_applied_unseen_is_not_repeated
+    after_a_crash_what_was_in_flight_runs_alone_and_counted
+    an_event_that_ends_every_process_becomes_a_dead_letter
+    a_new_log_of_an_owned_inbox_waits_for_its_owner
+    a_handler_that_blocks_its_thread_is_reported
+}
+
+#[inbox(start = beginning, concurrency = 4, retry(max_attempts = 3, jitter = 0.0))]
+async fn counted(event: Event<IssueEvent>, State(seen): State<Seen>, attempt: Attempt) -> InboxResult {
+    seen.note(format!("{} #{} begins", event.id(), attempt.number));
+    tokio::task::yield_now().await;
+    seen.note(format!("{} #{} ends", event.id(), attempt.number));
+    handled()
+}
+
+#[derive(Clone, Default)]
+struct Let(Arc<AtomicBool>);
+
+#[inbox(start = beginning)]
+async fn blocking(_event: Event<IssueEvent>, State(Let(go)): State<Let>) -> InboxResult {
+    while !go.load(Relaxed) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    handled()
+}
+
+fn builder(db: &sea_orm::DatabaseConnection, seen: &Seen) -> event_core::dispatch::Builder<SeaStorage> {
+    Dispatcher::builder(db).state(seen.clone()).only(["counted"]).lease(Duration::from_secs(3))
+}
+
+async fn record(db: &TestDb, events: i64) {
+    for subject in 0..events {
+        IssueEvent::Closed.on(subject).by_system().save(&**db).await.unwrap();
+    }
+}
+
+struct Worker {
+    stop: oneshot::Sender<()>,
+    run: tokio::task::JoinHandle<Result<(), event_core::storage::StorageError>>,
+}
+
+impl Worker {
+    fn start(dispatcher: Dispatcher) -> Self {
+        let (stop, stopped) = oneshot::channel::<()>();
+        Self { stop, run: tokio::spawn(async move { dispatcher.run(async { drop(stopped.await) }).await }) }
+    }
+
+    async fn stop(self) {
+        drop(self.stop);
+        self.run.await.unwrap().unwrap();
+    }
+}
+
+fn wish() -> Wish {
+    Wish { inbox: "counted", logs: vec![LogName::from("events")], start: Start::Beginning }
+}
+
+async fn an_inbox_has_one_owner_at_a_time(db: &TestDb) {
+    let (one, other) = (Seen::default(), Seen::default());
+    let second = db.another(1).await;
+    let first = Worker::start(builder(db, &one).build().unwrap());
+    record(db, 1).await;
+    one.wait_for(2).await;
+    let report = builder(&second, &other).build().unwrap().drain().await.unwrap();
+    assert_eq!(report.held_elsewhere, ["counted"]);
+    record(db, 5).await;
+    one.wait_for(12).await;
+    assert_eq!(other.lines().len(), 0);
+    first.stop().await;
+}
+
+async fn a_lease_that_ran_out_is_taken_over(db: &TestDb) {
+    let seen = Seen::default();
+    record(db, 1).await;
+    let storage = SeaStorage::from(&**db);
+    let dispatcher = builder(db, &seen).build().unwrap();
+    dispatcher.register().await.unwrap();
+    // A worker that claims and then is never heard of again.
+    let claimed = storage.claim("silent", Duration::from_millis(300), &[wish()], chrono::Utc::now()).await.unwrap();
+    assert_eq!(claimed.len(), 1);
+    assert_eq!(dispatcher.drain().await.unwrap().held_elsewhere, ["counted"]);
+    let worker = Worker::start(dispatcher);
+    seen.wait_for(2).await;
+    worker.stop().await;
+}
+
+async fn a_worker_that_stops_gives_its_inboxes_up_at_once(db: &TestDb) {
+    let seen = Seen::default();
+    let first = Worker::start(builder(db, &seen).lease(Duration::from_secs(3_600)).build().unwrap());
+    record(db, 1).await;
+    seen.wait_for(2).await;
+    first.stop().await;
+    record(db, 1).await;
+    let report = builder(db, &seen).build().unwrap().drain().await.unwrap();
+    assert_eq!((report.total().handled, report.held_elsewhere.len()), (1, 0));
+    assert_eq!(db.number("SELECT count(*) FROM event_failures").await, 0, "nothing was suspect");
+}
+
+async fn the_old_owner_is_fenced_off(db: &TestDb) {
+    let storage = SeaStorage::from(&**db);
+    storage.place(&[wish()]).await.unwrap();
+    let now = chrono::Utc::now();
+    let old = storage.claim("old", Duration::ZERO, &[wish()], now).await.unwrap().remove(0);
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    let new = storage.claim("new", Duration::from_secs(60), &[wish()], now).await.unwrap().remove(0);
+    assert!(new.epoch > old.epoch);
+    let save = |epoch| Save {
+        inbox: "counted",
+        epoch,
+        cursors: vec![event_core::storage::CursorSave {
+            log: LogName::from("events"),
+            saves: 0,
+            cursor: event_core::cursor::SavedCursor::default(),
+        }],
+        failures: Vec::new(),
+    };
+    let error = storage.save(&save(old.epoch)).await.unwrap_err();
+    assert_eq!(error.kind(), StorageErrorKind::Fenced);
+    let held = [("counted".to_owned(), old.epoch)];
+    assert_eq!(storage.renew("old", Duration::from_secs(60), &held).await.unwrap().len(), 0);
+    storage.release("old", "counted", old.epoch).await.unwrap();
+    let kept = storage.claim("third", Duration::from_secs(60), &[wish()], now).await.unwrap();
+    assert_eq!(kept.len(), 0, "the old owner's release lets nobody in");
+    storage.save(&save(new.epoch)).await.unwrap();
+}
+
+async fn a_save_that_was_applied_unseen_is_not_repeated(db: &TestDb) {
+    // The acknowledgement of a commit was lost: the same save again, with the right epoch, must be refused.
+    let storage = SeaStorage::from(&**db);
+    storage.place(&[wish()]).await.unwrap();
+    let claimed = storage.claim("me", Duration::from_secs(60), &[wish()], chrono::Utc::now()).await.unwrap().remove(0);
+    let save = Save {
+        inbox: "counted",
+        epoch: claimed.epoch,
+        cursors: vec![event_core::storage::CursorSave {
+            log: LogName::from("events"),
+            saves: claimed.cursors[0].saves,
+            cursor: event_core::cursor::SavedCursor::default(),
+        }],
+        failures: Vec::new(),
+    };
+    storage.save(&save).await.unwrap();
+    assert_eq!(storage.save(&save).await.unwrap_err().kind(), StorageErrorKind::Fenced);
+}
+
+async fn after_a_crash_what_was_in_flight_runs_alone_and_counted(db: &TestDb) {
+    let seen = Seen::default();
+    record(db, 6).await;
+    builder(db, &seen).build().unwrap().register().await.unwrap();
+    // As a crash leaves it: read up to 3, of which 2 and 3 were under way, and up to 5 may have been started.
+    db.sql("UPDATE event_cursors SET high = 3, ceiling = 5, in_flight = '2-3', owner = 'dead', lease_until = NULL")
+        .await
+        .unwrap();
+    let told = Seen::default();
+    let hook = told.clone();
+    let dispatcher = builder(db, &seen).on_failure(move |_| hook.note("failed")).build().unwrap();
+    dispatcher.drain().await.unwrap();
+    let lines = seen.lines();
+    for id in 2..=5 {
+        // Alone: its end comes right after its beginning.
+        let begins = lines.iter().position(|line| *line == format!("{id} #1 begins")).unwrap();
+        assert_eq!(lines[begins + 1], format!("{id} #1 ends"), "{lines:?}");
+    }
+    assert_eq!(lines.len(), 10, "{lines:?}");
+    assert_eq!(db.number("SELECT count(*) FROM event_failures").await, 0);
+    assert_eq!(told.lines().len(), 0, "what ends well is no failure");
+}
+
+async fn an_event_that_ends_every_process_becomes_a_dead_letter(db: &TestDb) {
+    let seen = Seen::default();
+    record(db, 2).await;
+    let clock = Clock::manual(chrono::Utc::now());
+    let dispatcher = builder(db, &seen).clock(clock).build().unwrap();
+    dispatcher.register().await.unwrap();
+    // Two attempts begun, none ended; the process went down in each.
+    db.sql("UPDATE event_cursors SET high = 1, ceiling = 1").await.unwrap();
+    db.sql(
+        "INSERT INTO event_failures VALUES ('counted', 'events', 1, 'issue', '0', 'closed', 'retrying', 2, NULL, 'crash', 'x',
+         '2026-01-01T00:00:00+00:00', '2026-01-01T00:00:00+00:00', '2026-01-01T00:00:00+00:00')",
+    )
+    .await
+    .unwrap();
+    dispatcher.drain().await.unwrap();
+    assert_eq!(seen.count("1 #3"), 2, "one attempt was left");
+    assert_eq!(dispatcher.dead_letters().newest().await.unwrap().len(), 0);
+    db.sql(
+        "INSERT INTO event_failures VALUES ('counted', 'events', 2, 'issue', '0', 'closed', 'retrying', 3, NULL, 'crash', 'x',
+         '2026-01-01T00:00:00+00:00', '2026-01-01T00:00:00+00:00', '2026-01-01T00:00:00+00:00')",
+    )
+    .await
+    .unwrap();
+    let report = dispatcher.drain().await.unwrap();
+    assert_eq!(report.total().dead, 1);
+    let dead = dispatcher.dead_letters().newest().await.unwrap().remove(0);
+    assert_eq!((dead.key.event.id, dead.kind.as_str(), dead.attempts), (2, "crash", 3));
+    assert_eq!(seen.count("2 #4"), 0, "it is not run once more");
+}
+
+async fn a_new_log_of_an_owned_inbox_waits_for_its_owner(db: &TestDb) {
+    let storage = SeaStorage::from(&**db);
+    storage.place(&[wish()]).await.unwrap();
+    let now = chrono::Utc::now();
+    storage.claim("owner", Duration::from_secs(60), &[wish()], now).await.unwrap();
+    // Another program links an enum more, and so knows one log more.
+    let both = Wish { logs: vec![LogName::from("audit_events"), LogName::from("events")], ..wish() };
+    storage.place(std::slice::from_ref(&both)).await.unwrap();
+    assert_eq!(storage.claim("other", Duration::from_secs(60), &[both], now).await.unwrap().len(), 0);
+}
+
+async fn a_handler_that_blocks_its_thread_is_reported(db: &TestDb) {
+    let (told, go) = (Seen::default(), Let::default());
+    let (hook, free) = (told.clone(), go.clone());
+    let dispatcher = Dispatcher::builder(&**db)
+        .state(go)
+        .only(["blocking"])
+        .on_blocked(Duration::from_millis(100), move |blocked: &Blocked| {
+            hook.note(format!("{} {}", blocked.inbox, blocked.event.as_ref().unwrap()));
+            free.0.store(true, Relaxed);
+        })
+        .build()
+        .unwrap();
+    record(db, 1).await;
+    let report = dispatcher.drain().await.unwrap();
+    assert_eq!(told.lines(), ["blocking events/1"]);
+    assert_eq!(report.total().handled, 1, "it can't be stopped, only reported");
+}
