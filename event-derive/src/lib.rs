@@ -9,6 +9,8 @@ mod meta;
 mod names;
 mod suggest;
 mod tense;
+#[cfg(test)]
+mod testing;
 
 use proc_macro::TokenStream;
 

@@ -46,10 +46,16 @@ pub(super) struct Variant {
 /// What a variant holds.
 pub(super) enum Shape {
     Unit,
-    Newtype(Box<Type>),
+    Newtype(Box<Inner>),
     Struct(Vec<Field>),
     /// A tuple of another length than one; refused.
     Tuple,
+}
+
+/// What a newtype variant holds.
+pub(super) struct Inner {
+    pub(super) ty: Type,
+    pub(super) serde: FieldSerde,
 }
 
 /// A named field.
@@ -117,7 +123,9 @@ fn read_shape(fields: &Fields, renaming: Renaming, errors: &mut Errors) -> Shape
             Shape::Struct(fields.named.iter().filter_map(|field| read_field(field, renaming)).collect())
         }
         Fields::Unnamed(fields) => match fields.unnamed.first() {
-            Some(field) if fields.unnamed.len() == 1 => Shape::Newtype(Box::new(field.ty.clone())),
+            Some(field) if fields.unnamed.len() == 1 => {
+                Shape::Newtype(Box::new(Inner { ty: field.ty.clone(), serde: serde_attr::of_field(&field.attrs) }))
+            }
             _ => Shape::Tuple,
         },
     }

@@ -132,5 +132,14 @@ fn unknown(name: &str, place: &str, known: &[&str], elsewhere: &str, known_elsew
     if known_elsewhere.contains(&name) {
         return format!("`{name}` belongs on {elsewhere}; {place} has {}", suggest::list(known.iter().copied()));
     }
+    if let Some(nearest) = suggest::nearest(name, known_elsewhere.iter().copied())
+        && suggest::nearest(name, known.iter().copied()).is_none()
+    {
+        return format!(
+            "{place} has no attribute `{name}`; did you mean `{nearest}`, which belongs on {elsewhere}? \
+             {place} has {}",
+            suggest::list(known.iter().copied())
+        );
+    }
     suggest::unknown(name, place, known)
 }

@@ -1,4 +1,7 @@
 //! The derive's output. Takes whatever was read, also where there were errors, and can't fail.
+//!
+//! Where there were errors (`whole` is false) everything is declared all the same, so that code which uses the enum brings
+//! no errors of its own; only serde is left out, which may have refused the enum too.
 
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
@@ -10,13 +13,13 @@ use super::schema;
 use crate::location;
 
 /// The companion enum beside the user's, and everything else in a `const` block that leaks no name.
-pub(super) fn expand(event: &Event) -> TokenStream {
+pub(super) fn expand(event: &Event, whole: bool) -> TokenStream {
     if event.generic {
         // Nothing that stands for a generic enum could be right, and half of it would only add errors.
         return TokenStream::new();
     }
     let companion = companion(event);
-    let impls = [action(event), domain_event(event), relations(event), label_checks(event), registration(event)];
+    let impls = [action(event), domain_event(event, whole), relations(event), label_checks(event), registration(event)];
     quote! {
         #companion
         const _: () = { #(#impls)* };
@@ -28,20 +31,31 @@ pub(super) fn expand(event: &Event) -> TokenStream {
 /// ```
 fn companion(event: &Event) -> TokenStream {
     let Event { vis, ident, companion, .. } = event;
-    let doc = format!("The actions of [`{ident}`]: its variants without their fields.");
+    let doc = format!(" The actions of [`{ident}`]: its variants without their fields.");
     let variants = event.variants.iter().map(|Variant { ident, action, .. }| {
-        let doc = format!("Stored as `{action}`.");
+        let doc = format!(" Stored as `{action}`.");
         quote!(#[doc = #doc] #ident)
     });
-    quote! {
+    let placeholder = event.variants.is_empty().then(|| {
+        let placeholder = placeholder();
+        quote!(#[doc(hidden)] #placeholder)
+    });
+    // At the enum's name: rustc shows it where an action does not exist.
+    quote_spanned! {ident.span()=>
         #[doc = #doc]
         #[derive(
             ::core::clone::Clone, ::core::marker::Copy, ::core::fmt::Debug, ::core::cmp::PartialEq, ::core::cmp::Eq,
             ::core::cmp::PartialOrd, ::core::cmp::Ord, ::core::hash::Hash
         )]
-        #[allow(dead_code)]
-        #vis enum #companion { #(#variants),* }
+        #[allow(dead_code, unreachable_pub, clippy::all, clippy::pedantic)]
+        #vis enum #companion { #(#variants,)* #placeholder }
     }
+}
+
+/// The only action of an enum without variants, which was refused: an empty companion would make code that uses it
+/// unreachable, and rustc say so.
+fn placeholder() -> TokenStream {
+    quote!(__Nothing)
 }
 
 /// ```text
@@ -53,9 +67,9 @@ fn action(event: &Event) -> TokenStream {
     let Event { ident, companion, krate, .. } = event;
     let variants: Vec<_> = event.variants.iter().map(|variant| &variant.ident).collect();
     let names = event.variants.iter().map(|variant| &variant.action);
-    let names = exhaustive(quote!(#(Self::#variants => #names),*), event);
+    let names = exhaustive(quote!(#(Self::#variants => #names),*), &quote!(""), event);
     let positions = 0..event.variants.len();
-    let position = exhaustive(quote!(#(Self::#variants => #positions),*), event);
+    let position = exhaustive(quote!(#(Self::#variants => #positions),*), &quote!(0), event);
     quote! {
         #[automatically_derived]
         impl #krate::Action for #companion {
@@ -89,25 +103,24 @@ fn action(event: &Event) -> TokenStream {
     }
 }
 
-/// The arms, or one that can't be reached where an error left no variants.
-fn exhaustive(arms: TokenStream, event: &Event) -> TokenStream {
-    if event.variants.is_empty() { quote!(_ => loop {}) } else { arms }
+/// The arms, or one for all where an error left no variants.
+fn exhaustive(arms: TokenStream, otherwise: &TokenStream, event: &Event) -> TokenStream {
+    if event.variants.is_empty() { quote!(_ => #otherwise) } else { arms }
 }
 
 /// ```text
 /// impl DomainEvent for IssueEvent { ... }
 /// ```
-fn domain_event(event: &Event) -> TokenStream {
+fn domain_event(event: &Event, whole: bool) -> TokenStream {
     let Event { ident, companion, krate, .. } = event;
     let subject = subject_type(event);
     let actors = event.actors.iter().map(|actor| &actor.path);
     let variants = event.variants.iter().map(|variant| &variant.ident);
-    let actions = exhaustive(quote!(#(#ident::#variants { .. } => #companion::#variants),*), event);
+    let placeholder = placeholder();
+    let otherwise = quote!(#companion::#placeholder);
+    let actions = exhaustive(quote!(#(#ident::#variants { .. } => #companion::#variants),*), &otherwise, event);
     let descriptor = descriptor(event);
-    // At the enum's name, so that a missing `Serialize` or `Deserialize` is an error there.
-    let encode = quote_spanned!(ident.span()=> #krate::__private::v1::encode::<#ident>(self));
-    let decode =
-        quote_spanned!(ident.span()=> #krate::__private::v1::decode::<#ident>(__action, __version, __metadata));
+    let (encode, decode) = if whole { through_serde(event) } else { without_serde(event) };
     quote! {
         #[automatically_derived]
         #[allow(deprecated)]
@@ -137,6 +150,28 @@ fn domain_event(event: &Event) -> TokenStream {
             }
         }
     }
+}
+
+/// The bodies of `encode` and `decode`, at the enum's name: a missing `Serialize` or `Deserialize` is an error there.
+fn through_serde(event: &Event) -> (TokenStream, TokenStream) {
+    let Event { ident, krate, .. } = event;
+    let (encode, decode) = (quote!((self)), quote!((__action, __version, __metadata)));
+    (
+        quote_spanned!(ident.span()=> #krate::__private::v1::encode::<#ident> #encode),
+        quote_spanned!(ident.span()=> #krate::__private::v1::decode::<#ident> #decode),
+    )
+}
+
+/// Bodies that compile beside an error, and never run.
+fn without_serde(event: &Event) -> (TokenStream, TokenStream) {
+    let krate = &event.krate;
+    (
+        quote!(::core::result::Result::Ok(#krate::Metadata::new())),
+        quote!({
+            let _ = (__action, __version, __metadata);
+            ::core::unreachable!()
+        }),
+    )
 }
 
 /// ```text

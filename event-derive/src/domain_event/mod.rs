@@ -25,7 +25,8 @@ pub(crate) fn derive(input: TokenStream) -> TokenStream {
     };
     let event = ast::read(&input, &mut errors);
     check::check(&input, &event, &mut errors);
-    let mut output = expand::expand(&event);
+    let whole = errors.is_empty();
+    let mut output = expand::expand(&event, whole);
     output.extend(errors.into_tokens());
     output
 }

@@ -6,6 +6,10 @@ use syn::spanned::Spanned as _;
 use syn::{GenericArgument, PathArguments, Type};
 
 use super::ast::{Field, Shape, Variant};
+use super::serde_attr::FieldSerde;
+use crate::location::local;
+
+const GENERATOR: &str = "__generator";
 
 /// `|generator| ...`, of which the expansion makes a `fn(&mut SchemaGenerator) -> Schema`.
 ///
@@ -21,10 +25,8 @@ use super::ast::{Field, Shape, Variant};
 pub(super) fn function(variant: &Variant, v1: &TokenStream) -> TokenStream {
     match &variant.shape {
         Shape::Unit | Shape::Tuple => quote!(|_| #v1::ObjectSchema::new().finish()),
-        Shape::Newtype(ty) => {
-            let schema = of_type(ty, v1);
-            probing(&schema, v1)
-        }
+        Shape::Newtype(inner) if inner.serde.skip_deserializing => quote!(|_| #v1::ObjectSchema::new().finish()),
+        Shape::Newtype(inner) => probing(&of_value(&inner.ty, &inner.serde, v1), v1),
         Shape::Struct(fields) => {
             let fields: Vec<_> = fields
                 .iter()
@@ -40,19 +42,19 @@ pub(super) fn function(variant: &Variant, v1: &TokenStream) -> TokenStream {
 }
 
 fn probing(schema: &TokenStream, v1: &TokenStream) -> TokenStream {
+    let generator = local(GENERATOR);
     quote! {
-        |__generator| {
+        |#generator| {
             #[allow(unused_imports)]
             use #v1::{OpenSchema as _, TypedSchema as _};
-            let _ = &__generator;
+            let _ = &#generator;
             #schema
         }
     }
 }
 
 fn of_field(field: &Field, v1: &TokenStream) -> TokenStream {
-    let schema =
-        if field.serde.custom_read { quote!(#v1::schemars::Schema::default()) } else { of_type(&field.ty, v1) };
+    let schema = of_value(&field.ty, &field.serde, v1);
     if field.serde.flatten {
         return quote!(.flatten(#schema));
     }
@@ -61,6 +63,11 @@ fn of_field(field: &Field, v1: &TokenStream) -> TokenStream {
     let optional = field.serde.default || (argument_of("Option", &field.ty).is_some() && !field.serde.custom_read);
     let required = !optional;
     quote!(.field(#name, #required, #schema))
+}
+
+/// The schema of a value, open where a function of the user's own reads it.
+fn of_value(ty: &Type, serde: &FieldSerde, v1: &TokenStream) -> TokenStream {
+    if serde.custom_read { quote!(#v1::schemars::Schema::default()) } else { of_type(ty, v1) }
 }
 
 /// The schema of a type: `Option` and `Vec` are peeled first, since an `Option` of a type without a schema has none either.
@@ -73,7 +80,8 @@ fn of_type(ty: &Type, v1: &TokenStream) -> TokenStream {
         let inner = of_type(inner, v1);
         return quote!(#v1::list(#inner));
     }
-    quote_spanned!(ty.span()=> (&#v1::Probe::<#ty>::new()).schema(__generator))
+    let generator = local(GENERATOR);
+    quote_spanned!(ty.span()=> (&#v1::Probe::<#ty>::new()).schema(#generator))
 }
 
 /// The `T` of `Option<T>`, however it is written (`std::option::Option<T>`).

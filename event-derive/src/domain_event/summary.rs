@@ -113,6 +113,9 @@ fn names(shape: &Shape) -> impl Iterator<Item = &str> {
         Shape::Struct(fields) => fields.as_slice(),
         Shape::Unit | Shape::Newtype(_) | Shape::Tuple => &[],
     };
-    let shown = fields.iter().filter(|field| field.serde.skip_serializing.is_none() && !field.serde.flatten);
+    let shown = fields.iter().filter(|field| {
+        let taken = field.name == SUBJECT || field.name == ACTOR;
+        !taken && field.serde.skip_serializing.is_none() && !field.serde.flatten
+    });
     [SUBJECT, ACTOR].into_iter().chain(shown.map(|field| field.name.as_str()))
 }

@@ -1,1 +1,64 @@
+//! Snapshots of whole expansions. `INSTA_UPDATE=always cargo test -p event-derive` writes them anew: read their diff.
 
+use quote::quote;
+
+use super::derive;
+use crate::testing::pretty;
+
+#[test]
+fn every_kind_of_variant() {
+    let expansion = derive(quote! {
+        #[event(subject(issue::Entity, label = title), actor(user::Entity, label = name), actor(ApiKey, name = "key"))]
+        #[event(log = "issue_log")]
+        #[serde(rename_all_fields = "camelCase")]
+        pub(crate) enum IssueEvent {
+            #[event(summary = "{actor} opened {subject}")]
+            Created,
+            #[event(version = 2, summary = "{actor} moved {subject} from {old_state.name} to {new_state} {{really}}")]
+            StateChanged {
+                old_state: State,
+                new_state: Option<State>,
+                #[serde(default)]
+                reasons: Vec<String>,
+                #[serde(with = "as_text")]
+                r#type: u8,
+                #[serde(flatten)]
+                more: More,
+                #[serde(skip)]
+                cache: Cache,
+            },
+            #[event(name = "labelled", allow(tense))]
+            Label(Label),
+        }
+    });
+    insta::assert_snapshot!(pretty(expansion));
+}
+
+#[test]
+fn an_enum_full_of_errors_is_declared_all_the_same() {
+    let expansion = derive(quote! {
+        #[serde(tag = "type")]
+        enum IssueEvent {
+            Update { subject: i64 },
+        }
+    });
+    insta::assert_snapshot!(pretty(expansion));
+}
+
+#[test]
+fn what_is_no_enum_is_declared_all_the_same() {
+    let expansion = derive(quote! {
+        #[event(subject(Issue), crate = "::other::core")]
+        struct IssueEvent;
+    });
+    insta::assert_snapshot!(pretty(expansion));
+}
+
+#[test]
+fn a_generic_enum_is_only_refused() {
+    let expansion = derive(quote! {
+        #[event(subject(Issue))]
+        enum IssueEvent<T> { Created(T) }
+    });
+    insta::assert_snapshot!(pretty(expansion));
+}

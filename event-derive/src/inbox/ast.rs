@@ -3,7 +3,7 @@
 use proc_macro2::TokenStream;
 use quote::{ToTokens as _, quote};
 use syn::{
-    Attribute, FnArg, GenericArgument, Ident, ImplItem, Item, ItemFn, ItemImpl, PathArguments, Signature, Type,
+    Attribute, FnArg, GenericArgument, Ident, ImplItem, Item, ItemFn, ItemImpl, Meta, PathArguments, Signature, Type,
     Visibility,
 };
 
@@ -12,6 +12,8 @@ use crate::meta;
 
 /// The function that an impl block's inbox calls.
 pub(super) const HANDLE: &str = "handle";
+pub(super) const CFG: &str = "cfg";
+pub(super) const CFG_ATTR: &str = "cfg_attr";
 const EVENT: &str = "Event";
 const ANY_EVENT: &str = "AnyEvent";
 
@@ -70,6 +72,11 @@ impl Handler {
                 quote!(<#ty>::#handle)
             }
         }
+    }
+
+    /// Whether this is a function inside an `impl` block, where the macro can't stand.
+    pub(super) fn is_method(&self) -> bool {
+        matches!(self.kind, Kind::Function { .. }) && self.sig.receiver().is_some()
     }
 
     /// The argument that `on` and `when` are about.
@@ -141,11 +148,32 @@ fn read_impl(block: ItemImpl, errors: &mut Errors) -> Option<Handler> {
 }
 
 fn handler(kind: Kind, attrs: Vec<Attribute>, sig: Signature) -> Handler {
-    let cfgs =
-        attrs.into_iter().filter(|attr| attr.path().is_ident("cfg") || attr.path().is_ident("cfg_attr")).collect();
+    let cfgs = attrs.iter().filter_map(cfg).collect();
     let arguments: Vec<_> = sig.inputs.iter().filter_map(argument).collect();
     let event = arguments.iter().position(|argument| !matches!(argument.takes, Takes::Unknown)).unwrap_or(0);
     Handler { kind, sig, cfgs, arguments, event }
+}
+
+/// The attribute as far as it decides whether the item exists. Of a `cfg_attr` only the `cfg`s are kept: what else it holds
+/// (another macro, say) is meant for the item alone.
+fn cfg(attribute: &Attribute) -> Option<Attribute> {
+    if attribute.path().is_ident(CFG) {
+        return Some(attribute.clone());
+    }
+    let Meta::List(list) = &attribute.meta else { return None };
+    if !attribute.path().is_ident(CFG_ATTR) {
+        return None;
+    }
+    let mut pieces = meta::split(list.tokens.clone()).into_iter();
+    let condition = pieces.next()?;
+    let is_cfg = |piece: &TokenStream| piece.clone().into_iter().next().is_some_and(|first| first.to_string() == CFG);
+    let cfgs: Vec<_> = pieces.filter(is_cfg).collect();
+    if cfgs.is_empty() {
+        return None;
+    }
+    let mut list = list.clone();
+    list.tokens = quote!(#condition, #(#cfgs),*);
+    Some(Attribute { meta: Meta::List(list), ..attribute.clone() })
 }
 
 fn argument(argument: &FnArg) -> Option<Argument> {

@@ -26,15 +26,7 @@ const KNOWN: &[&str] = &[
 ];
 
 /// Known to be wanted, not there yet: refused, so that nobody relies on what does nothing.
-const LATER: &[(&str, &str)] = &[
-    ("throttle", "throttling"),
-    ("priority", "priorities"),
-    ("enabled", "switching inboxes off"),
-    ("feature", "feature flags"),
-    ("rate_limit", "rate limits"),
-    ("quiet_hours", "quiet hours"),
-    ("batch", "batches"),
-];
+const LATER: &[&str] = &["throttle", "priority", "enabled", "feature", "rate_limit", "quiet_hours", "batch"];
 
 /// What the attribute says.
 pub(super) struct Attr {
@@ -74,12 +66,10 @@ pub(super) fn read(attribute: TokenStream, errors: &mut Errors) -> Attr {
 }
 
 fn unknown(name: &str) -> String {
-    match LATER.iter().find(|(later, _)| *later == name) {
-        Some((_, what)) => {
-            format!("`{name}`: {what} come in a later version; an inbox has {}", suggest::list(KNOWN.iter().copied()))
-        }
-        None => suggest::unknown(name, "an inbox", KNOWN),
+    if LATER.contains(&name) {
+        return format!("`{name}` comes in a later version; an inbox has {}", suggest::list(KNOWN.iter().copied()));
     }
+    suggest::unknown(name, "an inbox", KNOWN)
 }
 
 fn actions(item: &Item, errors: &mut Errors) -> Option<Vec<Path>> {

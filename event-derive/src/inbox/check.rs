@@ -2,9 +2,9 @@
 
 use heck::ToSnakeCase as _;
 use syn::ext::IdentExt as _;
-use syn::{FnArg, Path, ReturnType, Safety, Signature, Type};
+use syn::{Path, ReturnType, Safety, Signature, Type};
 
-use super::ast::{Handler, Kind, Takes};
+use super::ast::{CFG, CFG_ATTR, Handler, Kind, Takes};
 use super::attr::{Attr, written};
 use crate::errors::Errors;
 use crate::names;
@@ -14,6 +14,7 @@ pub(super) fn check(handler: &Handler, attr: &Attr, errors: &mut Errors) {
     check_qualifiers(&handler.sig, errors);
     check_generics(&handler.sig, errors);
     check_arguments(handler, errors);
+    check_one_event(handler, errors);
     check_return_type(&handler.sig, errors);
     check_name(handler, attr, errors);
     check_bare_actions(handler, attr, errors);
@@ -66,7 +67,12 @@ fn check_generics(sig: &Signature, errors: &mut Errors) {
 }
 
 fn check_arguments(handler: &Handler, errors: &mut Errors) {
-    if let Some(FnArg::Receiver(receiver)) = handler.sig.inputs.first() {
+    if handler.is_method() {
+        errors.push(
+            &handler.sig.ident,
+            "an inbox is no method: put `#[inbox]` on the `impl` block, and name its function `handle`, without `self`",
+        );
+    } else if let Some(receiver) = handler.sig.receiver() {
         errors.push(
             receiver,
             "an inbox has no `self`: the dispatcher has no value of it; take what it needs as `State<T>`",
@@ -88,10 +94,19 @@ fn check_arguments(handler: &Handler, errors: &mut Errors) {
             }
             _ => {}
         }
-        for attr in argument.attrs.iter().filter(|attr| attr.path().is_ident("cfg") || attr.path().is_ident("cfg_attr"))
-        {
+        for attr in argument.attrs.iter().filter(|attr| attr.path().is_ident(CFG) || attr.path().is_ident(CFG_ATTR)) {
             errors.push(attr, "an inbox's arguments can't be conditional; put the `#[cfg]` on the inbox");
         }
+    }
+}
+
+fn check_one_event(handler: &Handler, errors: &mut Errors) {
+    let events = handler.arguments.iter().filter(|argument| !matches!(argument.takes, Takes::Unknown));
+    for second in events.skip(1) {
+        errors.push(
+            &second.ty,
+            "an inbox takes one event; write an inbox for each enum, or take `AnyEvent` alone and ask it for `typed`",
+        );
     }
 }
 
@@ -125,10 +140,16 @@ fn check_bare_actions(handler: &Handler, attr: &Attr, errors: &mut Errors) {
 }
 
 fn check_duplicate_actions(handler: &Handler, attr: &Attr, errors: &mut Errors) {
-    // With `Event<E>` every action is one of `E`, however its path is written.
-    let of_one_enum = handler.event().is_some_and(|event| matches!(event.takes, Takes::Event(_)));
-    let key = |path: &Path| match path.segments.last() {
-        Some(last) if of_one_enum => last.ident.to_string(),
+    let of_argument = handler.event().and_then(|event| match &event.takes {
+        Takes::Event(ty) => match &**ty {
+            Type::Path(path) => Some(written(&path.path)),
+            _ => None,
+        },
+        Takes::AnyEvent | Takes::Unknown => None,
+    });
+    // `Created` of `Event<IssueEvent>` is `IssueEvent::Created`.
+    let key = |path: &Path| match &of_argument {
+        Some(event) if is_bare(path) => format!("{event}::{}", written(path)),
         _ => written(path),
     };
     for (at, path) in attr.on.iter().enumerate() {

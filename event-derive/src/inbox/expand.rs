@@ -1,14 +1,15 @@
 //! The macro's output beside the user's item.
 
 use proc_macro2::{Span, TokenStream};
-use quote::{ToTokens as _, format_ident, quote, quote_spanned};
+use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned as _;
 use syn::{Ident, Path};
 
 use super::ast::{Handler, Kind, Takes};
 use super::attr::Attr;
 use super::check::{is_bare, stored_name};
-use crate::location;
+use crate::location::{self, local};
+use crate::meta;
 
 /// The marker type, and everything else in a `const` block that leaks no name. Where there were errors (`whole` is false)
 /// the inbox is described and never called: what would be generated for it could only add errors.
@@ -27,6 +28,10 @@ pub(super) fn expand(handler: &Handler, attr: &Attr, whole: bool) -> TokenStream
     let v1 = quote!(#krate::__private::v1);
     let (marker, cfgs) = (handler.marker(), &handler.cfgs);
     let name = stored_name(handler, attr);
+    if handler.is_method() {
+        // Neither a type nor a `const` block can stand inside an `impl`: they would be errors of their own.
+        return TokenStream::new();
+    }
     let struct_ = marker_struct(handler, &name);
     let location = location::of(handler.ident().span(), &v1);
     let parts = if whole { Parts::of(handler, attr, &v1) } else { Parts::none(krate, &v1) };
@@ -37,6 +42,7 @@ pub(super) fn expand(handler: &Handler, attr: &Attr, whole: bool) -> TokenStream
         #(#cfgs)*
         const _: () = {
             #[automatically_derived]
+            #[allow(deprecated)]
             impl #krate::Inbox for #marker {
                 fn descriptor() -> &'static #krate::InboxDescriptor {
                     #items
@@ -62,11 +68,11 @@ pub(super) fn expand(handler: &Handler, attr: &Attr, whole: bool) -> TokenStream
 fn marker_struct(handler: &Handler, name: &str) -> TokenStream {
     let Kind::Function { vis, ident } = &handler.kind else { return TokenStream::new() };
     let cfgs = &handler.cfgs;
-    let doc = format!("The inbox `{name}`.");
+    let doc = format!(" The inbox `{name}`.");
     quote! {
         #(#cfgs)*
         #[doc = #doc]
-        #[allow(non_camel_case_types, dead_code)]
+        #[allow(non_camel_case_types, dead_code, unreachable_pub)]
         #vis struct #ident {}
     }
 }
@@ -110,12 +116,16 @@ impl Parts {
 
 /// What the arguments need of the dispatcher.
 fn needs(handler: &Handler, krate: &TokenStream) -> TokenStream {
+    let given = local("__needs");
     let declares = handler.arguments.iter().map(|argument| {
         let ty = handler.outside(argument.ty.to_token_stream());
-        quote_spanned!(argument.ty.span()=> <#ty as #krate::FromDelivery<'_>>::declare(__needs);)
+        let (first, last) = ends(&argument.ty);
+        let declare = quote_spanned!(first=> <#ty as #krate::FromDelivery<'_>>::declare);
+        let argument = quote_spanned!(last=> (#given));
+        quote!(#declare #argument;)
     });
     quote! {
-        fn __needs(__needs: &mut #krate::Needs) {
+        fn __needs(#given: &mut #krate::Needs) {
             #(#declares)*
         }
     }
@@ -123,23 +133,31 @@ fn needs(handler: &Handler, krate: &TokenStream) -> TokenStream {
 
 /// The call of the user's function, with every argument taken from the delivery in turn.
 fn call(handler: &Handler, krate: &TokenStream, v1: &TokenStream) -> TokenStream {
-    let names: Vec<_> = (0..handler.arguments.len()).map(|at| format_ident!("__argument_{at}")).collect();
+    let names: Vec<_> = (0..handler.arguments.len()).map(|at| local(&format!("__argument_{at}"))).collect();
+    let (delivery, result) = (local("__delivery"), local("__result"));
     let takes = handler.arguments.iter().zip(&names).map(|(argument, name)| {
         let ty = handler.outside(argument.ty.to_token_stream());
-        let take = quote_spanned! {argument.ty.span()=>
-            <#ty as #krate::FromDelivery<'_>>::from_delivery(__delivery).await?
-        };
-        quote!(let #name = #take;)
+        let (first, last) = ends(&argument.ty);
+        let take = quote_spanned!(first=> <#ty as #krate::FromDelivery<'_>>::from_delivery);
+        let argument = quote_spanned!(last=> (#delivery).await?);
+        quote!(let #name = #take #argument;)
     });
     let function = handler.function();
     // At the return type, so that another one than `InboxResult` is an error there.
-    let call = quote_spanned!(handler.sig.output.span()=> #function(#(#names),*).await);
-    let body = quote!(async move { #(#takes)* #call });
+    let awaited = quote_spanned!(ends(&handler.sig.output).1=> .await);
     // At the function's name, so that a future that is not `Send` is an error there.
-    let boxed = quote_spanned!(handler.sig.ident.span()=> #v1::Box::pin(#body));
+    let name = handler.sig.ident.span();
+    let v1_there = meta::respanned(v1.clone(), name);
+    let boxed = quote_spanned! {name=>
+        #v1_there::Box::pin(async move {
+            #(#takes)*
+            let #result: #krate::InboxResult = #function(#(#names),*) #awaited;
+            #result
+        })
+    };
     quote! {
         fn __call<'a>(
-            __delivery: &'a #krate::Delivery<'a>,
+            #delivery: &'a #krate::Delivery<'a>,
         ) -> #v1::Pin<#v1::Box<dyn #v1::Future<Output = #krate::InboxResult> + ::core::marker::Send + 'a>> {
             #boxed
         }
@@ -149,17 +167,31 @@ fn call(handler: &Handler, krate: &TokenStream, v1: &TokenStream) -> TokenStream
 /// A filter, given the event that it asks about.
 fn when(filter: &Path, handler: &Handler, krate: &TokenStream) -> TokenStream {
     let Some(event) = handler.event() else { return TokenStream::new() };
-    let filter_span = filter.span();
-    let filter = handler.outside(filter.to_token_stream());
+    let (delivery, asked_event, wanted) = (local("__delivery"), local("__event"), local("__wanted"));
+    let filter_tokens = handler.outside(filter.to_token_stream());
     let ty = handler.outside(event.ty.to_token_stream());
-    let take = quote_spanned!(event.ty.span()=> <#ty as #krate::EventArgument>::take(__delivery)?);
-    let asked = quote_spanned!(filter_span=> #filter(&__event));
+    let (first, last) = ends(&event.ty);
+    let take = quote_spanned!(first=> <#ty as #krate::EventArgument>::take);
+    let argument = quote_spanned!(last=> (#delivery)?);
+    let (first, last) = ends(filter);
+    let event_there = location::local_at("__event", last);
+    let asked = quote_spanned!(last=> (&#event_there));
+    let ask = quote_spanned!(first=> let #wanted: bool = #filter_tokens #asked;);
     quote! {
-        |__delivery| {
-            let __event = #take;
-            ::core::result::Result::Ok(#asked)
+        |#delivery| {
+            let #asked_event = #take #argument;
+            #ask
+            ::core::result::Result::Ok(#wanted)
         }
     }
+}
+
+/// The spans of the first and the last of the user's tokens. An expression that begins at one and ends at the other is
+/// underlined as those tokens are; joining two spans oneself is not stable.
+fn ends(tokens: impl ToTokens) -> (Span, Span) {
+    let mut spans = tokens.into_token_stream().into_iter().map(|token| token.span());
+    let first = spans.next().unwrap_or_else(Span::call_site);
+    (first, spans.last().unwrap_or(first))
 }
 
 /// The actions of `on(...)`.
@@ -197,11 +229,12 @@ fn action(path: &Path, handler: &Handler, krate: &TokenStream, v1: &TokenStream)
     };
     let event = named.or(argument).unwrap_or_default();
     let span = variant.span();
-    let alias = Ident::new("__Action", Span::call_site());
+    let alias = Ident::new("__Action", span);
+    let actions = quote_spanned!(ends(&event).0=> <#event as #krate::DomainEvent>::Action);
     let at_variant = quote_spanned!(span=> #alias::#variant);
     quote! {{
         #check
-        type #alias = <#event as #krate::DomainEvent>::Action;
+        type #alias = #actions;
         #krate::ActionRef::new(#at_variant)
     }}
 }

@@ -1,0 +1,21 @@
+use event_core::DomainEvent;
+use serde::{Deserialize, Serialize};
+
+mod issue {
+    pub struct Entity;
+    #[allow(dead_code)]
+    pub enum Column {
+        Title,
+    }
+}
+
+struct User;
+struct ApiKey;
+
+#[derive(Serialize, Deserialize, DomainEvent)]
+#[event(subject(issue::Entity), actor(User), actor(ApiKey, name = "user"))]
+enum IssueEvent {
+    Created,
+}
+
+fn main() {}

@@ -1,0 +1,25 @@
+use event_core::DomainEvent;
+use serde::{Deserialize, Serialize};
+
+mod issue {
+    pub struct Entity;
+    #[allow(dead_code)]
+    pub enum Column {
+        Title,
+    }
+}
+
+#[derive(Serialize, Deserialize, DomainEvent)]
+#[event(subject(issue::Entity))]
+enum IssueEvent {
+    #[serde(skip)]
+    Created,
+    #[serde(skip_serializing)]
+    Opened,
+    #[serde(skip_deserializing)]
+    Moved,
+    #[serde(other)]
+    Closed,
+}
+
+fn main() {}

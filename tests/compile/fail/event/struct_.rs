@@ -1,0 +1,22 @@
+use event_core::DomainEvent;
+use serde::{Deserialize, Serialize};
+
+mod issue {
+    pub struct Entity;
+    #[allow(dead_code)]
+    pub enum Column {
+        Title,
+    }
+}
+
+#[derive(Serialize, Deserialize, DomainEvent)]
+#[event(subject(issue::Entity))]
+struct IssueEvent {
+    id: i64,
+}
+
+fn uses(event: &IssueEvent) {
+    let _ = event.action();
+}
+
+fn main() {}

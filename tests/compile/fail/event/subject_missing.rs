@@ -1,0 +1,17 @@
+use event_core::DomainEvent;
+use serde::{Deserialize, Serialize};
+
+mod issue {
+    pub struct Entity;
+    #[allow(dead_code)]
+    pub enum Column {
+        Title,
+    }
+}
+
+#[derive(Serialize, Deserialize, DomainEvent)]
+enum IssueEvent {
+    Created,
+}
+
+fn main() {}

@@ -1,0 +1,19 @@
+use event_core::DomainEvent;
+use serde::{Deserialize, Serialize};
+
+mod issue {
+    pub struct Entity;
+    #[allow(dead_code)]
+    pub enum Column {
+        Title,
+    }
+}
+
+#[derive(Serialize, Deserialize, DomainEvent)]
+#[event(subject(issue::Entity))]
+enum IssueEvent {
+    Moved(i64, i64),
+    Closed(),
+}
+
+fn main() {}

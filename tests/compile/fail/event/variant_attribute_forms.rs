@@ -1,0 +1,25 @@
+use event_core::DomainEvent;
+use serde::{Deserialize, Serialize};
+
+mod issue {
+    pub struct Entity;
+    #[allow(dead_code)]
+    pub enum Column {
+        Title,
+    }
+}
+
+#[derive(Serialize, Deserialize, DomainEvent)]
+#[event(subject(issue::Entity))]
+enum IssueEvent {
+    #[event]
+    Created,
+    #[event(summary)]
+    Closed,
+    #[event(name = 7)]
+    Opened,
+    #[event(allow(grammar))]
+    Moved,
+}
+
+fn main() {}

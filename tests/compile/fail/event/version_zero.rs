@@ -1,0 +1,21 @@
+use event_core::DomainEvent;
+use serde::{Deserialize, Serialize};
+
+mod issue {
+    pub struct Entity;
+    #[allow(dead_code)]
+    pub enum Column {
+        Title,
+    }
+}
+
+#[derive(Serialize, Deserialize, DomainEvent)]
+#[event(subject(issue::Entity))]
+enum IssueEvent {
+    #[event(version = 0)]
+    Created,
+    #[event(version = "2")]
+    Closed,
+}
+
+fn main() {}

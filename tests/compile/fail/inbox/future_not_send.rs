@@ -1,0 +1,22 @@
+use event_core::{DomainEvent, Event, InboxResult, handled, inbox};
+use serde::{Deserialize, Serialize};
+
+struct Issue;
+
+#[derive(Serialize, Deserialize, DomainEvent)]
+#[event(subject(Issue))]
+enum IssueEvent {
+    Created,
+    Assigned { assignee_id: i64 },
+    Closed,
+}
+
+#[inbox]
+async fn notify(_event: Event<IssueEvent>) -> InboxResult {
+    let shared = std::rc::Rc::new(1);
+    std::future::ready(()).await;
+    drop(shared);
+    handled()
+}
+
+fn main() {}

@@ -1,0 +1,27 @@
+use event_core::{DomainEvent, Event, InboxResult, handled, inbox};
+use serde::{Deserialize, Serialize};
+
+struct Issue;
+
+#[derive(Serialize, Deserialize, DomainEvent)]
+#[event(subject(Issue))]
+enum IssueEvent {
+    Created,
+    Assigned { assignee_id: i64 },
+    Closed,
+}
+
+struct Project;
+
+#[derive(Serialize, Deserialize, DomainEvent)]
+#[event(subject(Project))]
+enum ProjectEvent {
+    Created,
+}
+
+#[inbox(on(IssueEvent::Created, ProjectEvent::Created))]
+async fn notify(_event: Event<IssueEvent>) -> InboxResult {
+    handled()
+}
+
+fn main() {}
