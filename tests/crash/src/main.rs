@@ -1,0 +1,112 @@
+//! The processes of the crash test: `crash record URL EVENTS WRITERS`, `crash dispatch URL FILE`, `crash drain URL FILE`.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test's own process: a panic is its way to fail")]
+
+use std::fs::{File, OpenOptions};
+use std::io::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use event_sea_orm::prelude::*;
+use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, Statement};
+use serde::{Deserialize, Serialize};
+
+/// A subject without a table.
+struct Counter;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, DomainEvent)]
+#[event(subject(Counter))]
+enum CounterEvent {
+    Counted { writer: u64, nth: u64 },
+}
+
+/// Exactly once: the effect is in the transaction that saves the cursor.
+#[inbox(start = beginning)]
+async fn projection(event: Event<CounterEvent>, txn: Txn<'_>) -> InboxResult {
+    let sql = "INSERT INTO effects (event) VALUES (?)";
+    txn.execute_raw(Statement::from_sql_and_values(txn.get_database_backend(), sql, [event.id().into()])).await?;
+    handled()
+}
+
+/// The same, and every seventh event fails at first.
+#[inbox(start = beginning, retry(max_attempts = 50, backoff = exponential, base = "1ms", max_wait = "5ms"))]
+async fn stumbling_projection(event: Event<CounterEvent>, txn: Txn<'_>, attempt: Attempt) -> InboxResult {
+    let sql = "INSERT INTO stumbling_effects (event) VALUES (?)";
+    txn.execute_raw(Statement::from_sql_and_values(txn.get_database_backend(), sql, [event.id().into()])).await?;
+    if event.id() % 7 == 0 && attempt.number == 1 {
+        return Err(InboxError::new("stumbled after it wrote"));
+    }
+    handled()
+}
+
+/// At least once: the effect is in a file, which no transaction covers.
+#[inbox(start = beginning, concurrency = 8, retry(max_attempts = 50, backoff = exponential, base = "1ms", max_wait = "5ms"))]
+async fn mailer(event: Event<CounterEvent>, State(file): State<Arc<File>>) -> InboxResult {
+    tokio::time::sleep(Duration::from_micros(fastrand::u64(..300))).await;
+    // One short write to a file opened for appending: whole, or not there.
+    (&*file).write_all(format!("{}\n", event.id()).as_bytes())?;
+    handled()
+}
+
+async fn connect(url: &str) -> DatabaseConnection {
+    let mut options = ConnectOptions::new(url);
+    options.max_connections(4).sqlx_logging(false);
+    let db = Database::connect(options).await.unwrap();
+    db.execute_unprepared("PRAGMA journal_mode = WAL").await.unwrap();
+    db
+}
+
+/// Records from several tasks, some of it rolled back; says each event that was committed.
+async fn record(url: &str, events: u64, writers: u64) {
+    let db = connect(url).await;
+    let tasks: Vec<_> = (0..writers)
+        .map(|writer| {
+            let db = db.clone();
+            tokio::spawn(async move {
+                for nth in 0..events / writers {
+                    let saved = db.transact(async |txn| {
+                        let saved = CounterEvent::Counted { writer, nth }.on(writer).by_system().save(txn).await?;
+                        match nth % 10 {
+                            3 => Err(RecordError::from(sea_orm::DbErr::Custom("rolled back".to_owned()))),
+                            _ => Ok(saved),
+                        }
+                    });
+                    if let Ok(saved) = saved.await {
+                        println!("{}", saved.event().id);
+                    }
+                    tokio::time::sleep(Duration::from_micros(fastrand::u64(..2_000))).await;
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+}
+
+async fn dispatcher(url: &str, file: &str) -> Dispatcher {
+    let file = OpenOptions::new().create(true).append(true).open(file).unwrap();
+    // Pages and saves small and quick, so that a kill finds many different moments.
+    let builder =
+        Dispatcher::builder(connect(url).await).state(Arc::new(file)).page(20).batch(8, Duration::from_millis(20));
+    builder.lease(Duration::from_millis(200)).build().unwrap()
+}
+
+#[tokio::main]
+async fn main() {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    match args[..] {
+        ["record", url, events, writers] => record(url, events.parse().unwrap(), writers.parse().unwrap()).await,
+        ["dispatch", url, file] => dispatcher(url, file).await.run(std::future::pending()).await.unwrap(),
+        ["drain", url, file] => loop {
+            // Held by a worker that was killed, or waiting for a retry: again, until nothing is left.
+            let dispatcher = dispatcher(url, file).await;
+            let report = dispatcher.drain().await.unwrap();
+            if report.held_elsewhere.is_empty() && dispatcher.next_due().await.unwrap().is_none() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        },
+        _ => panic!("crash record URL EVENTS WRITERS | dispatch URL FILE | drain URL FILE"),
+    }
+}

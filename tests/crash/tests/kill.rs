@@ -1,0 +1,100 @@
+//! One process records on a SQLite file while the dispatching one is killed again and again.
+//!
+//! `CRASH_KILLS` and `CRASH_EVENTS` make it longer.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::collections::BTreeMap;
+use std::io::Read as _;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use event_sea_orm::migrate;
+use sea_orm::{ConnectionTrait, Database, DatabaseConnection, Statement};
+
+fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().map_or(default, |text| text.parse().unwrap())
+}
+
+fn crash(args: &[&str]) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_crash")).args(args).stdout(Stdio::piped()).spawn().unwrap()
+}
+
+async fn ids(db: &DatabaseConnection, sql: &str) -> Vec<i64> {
+    let rows = db.query_all_raw(Statement::from_string(db.get_database_backend(), sql)).await.unwrap();
+    rows.iter().map(|row| row.try_get_by_index(0).unwrap()).collect()
+}
+
+/// How many of `expected` are missing from `found`, how many are there more than once, and how many nobody expects.
+fn compare(expected: &[i64], found: &[i64]) -> (usize, usize, usize) {
+    let mut counts: BTreeMap<i64, usize> = BTreeMap::new();
+    for id in found {
+        *counts.entry(*id).or_default() += 1;
+    }
+    let lost = expected.iter().filter(|id| !counts.contains_key(id)).count();
+    let repeated = counts.values().map(|count| count - 1).sum();
+    let strange = counts.keys().filter(|id| expected.binary_search(id).is_err()).count();
+    (lost, repeated, strange)
+}
+
+fn read_ids(path: &Path) -> Vec<i64> {
+    std::fs::read_to_string(path).unwrap().lines().map(|line| line.parse().unwrap()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_workers_lose_nothing_and_double_no_transactional_effect() {
+    let (kills, events) = (setting("CRASH_KILLS", 25), setting("CRASH_EVENTS", 6_000));
+    let dir = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}?mode=rwc", dir.path().join("events.db").display());
+    let mails = dir.path().join("mails");
+    let file = mails.display().to_string();
+    let db = Database::connect(&url).await.unwrap();
+    db.execute_unprepared("PRAGMA journal_mode = WAL").await.unwrap();
+    // Linked here too, so that the log is made: the enum is the worker's, the shared log everybody's.
+    migrate(&db).await.unwrap();
+    for table in ["effects", "stumbling_effects"] {
+        db.execute_unprepared(&format!("CREATE TABLE {table} (event bigint NOT NULL)")).await.unwrap();
+    }
+
+    let mut recorder = crash(&["record", &url, &events.to_string(), "6"]);
+    let mut out = recorder.stdout.take().unwrap();
+    // Read beside, or the pipe fills and the recorder waits.
+    let acknowledged = std::thread::spawn(move || {
+        let mut text = String::new();
+        out.read_to_string(&mut text).unwrap();
+        text.lines().map(|line| line.parse().unwrap()).collect::<Vec<i64>>()
+    });
+    let mut seed = fastrand_seed();
+    for _ in 0..kills {
+        let mut worker = crash(&["dispatch", &url, &file]);
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        // Past the lease of the one killed before, and then some.
+        tokio::time::sleep(Duration::from_millis(250 + (seed >> 33) % 400)).await;
+        // SIGKILL: nothing in the process runs any more.
+        worker.kill().unwrap();
+        worker.wait().unwrap();
+    }
+    assert!(recorder.wait().unwrap().success());
+    let mut acknowledged = acknowledged.join().unwrap();
+    acknowledged.sort_unstable();
+    assert!(crash(&["drain", &url, &file]).wait().unwrap().success());
+
+    let committed = ids(&db, "SELECT id FROM events ORDER BY id").await;
+    assert_eq!(acknowledged, committed, "what was acknowledged is there, and nothing else");
+    let (lost, doubled, strange) = compare(&committed, &ids(&db, "SELECT event FROM effects").await);
+    let (lost2, doubled2, strange2) = compare(&committed, &ids(&db, "SELECT event FROM stumbling_effects").await);
+    let (lost3, repeated, strange3) = compare(&committed, &read_ids(&mails));
+    let dead = ids(&db, "SELECT count(*) FROM event_failures").await[0];
+    println!(
+        "kills {kills}, committed {}, transactional: lost {lost}, doubled {doubled}; with failures: lost {lost2}, doubled \
+         {doubled2}; others: lost {lost3}, repeated {repeated}; failure rows left {dead}",
+        committed.len()
+    );
+    assert_eq!((lost, doubled, strange), (0, 0, 0));
+    assert_eq!((lost2, doubled2, strange2), (0, 0, 0));
+    assert_eq!((lost3, strange3, dead), (0, 0, 0));
+}
+
+fn fastrand_seed() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().subsec_nanos().into()
+}
