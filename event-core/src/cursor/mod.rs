@@ -13,8 +13,11 @@ mod ids;
 
 pub use ids::{BadIdSet, IdSet};
 
-/// How far ahead of the newest started event the ceiling is saved, in ids.
+/// How far ahead of the newest started event the ceiling is saved at most, in ids.
 pub const CEILING_BLOCK: i64 = 1_000;
+
+/// How far at first, and at a slow pace: what lies between `high` and the ceiling at a crash runs alone after it.
+pub const CEILING_BLOCK_MIN: i64 = 16;
 
 /// A cursor as it is stored.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -143,8 +146,8 @@ impl Cursor {
     }
 
     /// Raises the ceiling a block above the event; the caller saves it before it starts the event.
-    pub fn raise_ceiling(&mut self, id: i64) {
-        self.ceiling = self.ceiling.max(id.saturating_add(CEILING_BLOCK));
+    pub fn raise_ceiling(&mut self, id: i64, block: i64) {
+        self.ceiling = self.ceiling.max(id.saturating_add(block.clamp(1, CEILING_BLOCK)));
     }
 
     /// At an orderly stop with nothing in flight, nothing above `high` was started: the next owner has no suspects there.

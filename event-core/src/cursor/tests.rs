@@ -25,7 +25,7 @@ fn ids_between_become_missing_and_close_when_they_come() {
 #[test]
 fn what_was_in_flight_is_read_again_after_a_takeover_and_suspect() {
     let mut cursor = Cursor::default();
-    cursor.raise_ceiling(1);
+    cursor.raise_ceiling(1, CEILING_BLOCK);
     cursor.take(1);
     cursor.take(2);
     cursor.finish(2);
@@ -42,7 +42,7 @@ fn what_was_in_flight_is_read_again_after_a_takeover_and_suspect() {
 #[test]
 fn an_orderly_stop_leaves_no_suspects_above_high() {
     let mut cursor = Cursor::default();
-    cursor.raise_ceiling(1);
+    cursor.raise_ceiling(1, CEILING_BLOCK);
     cursor.take(1);
     cursor.lower_ceiling();
     assert!(cursor.may_start(500), "something is in flight: the ceiling stays");

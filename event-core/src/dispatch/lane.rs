@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use tokio::sync::watch;
@@ -22,13 +23,16 @@ use super::shared::Shared;
 use super::tail::{Page, Tail};
 use super::verdict::{self, Verdict, judge};
 use super::watchdog::Slot;
-use crate::cursor::{Cursor, IdSet};
+use crate::cursor::{CEILING_BLOCK, CEILING_BLOCK_MIN, Cursor, IdSet};
 use crate::inbox::{InboxResult, LoadedEvent};
 use crate::names::LogName;
 use crate::storage::{
     Claimed, CursorSave, DueFailure, Failure, FailureChange, FailureState, Save, Storage, StorageError,
     StorageErrorKind,
 };
+
+/// A block of the ceiling that is used up faster than this is too short.
+const PACE: Duration = Duration::from_secs(1);
 
 /// How many due failure rows are loaded at a time.
 const DUE_PAGE: u64 = 64;
@@ -69,6 +73,9 @@ pub(crate) struct LogLane<S: Storage> {
     page: Option<Arc<Page>>,
     at: usize,
     pub(crate) dirty: bool,
+    /// How far the ceiling is raised next, and when it was raised last.
+    block: i64,
+    raised_at: Instant,
 }
 
 /// Why the lane took no more.
@@ -127,6 +134,8 @@ impl<S: Storage> Lane<S> {
                     page: None,
                     at: 0,
                     dirty: false,
+                    block: CEILING_BLOCK_MIN,
+                    raised_at: Instant::now(),
                 });
             }
         }
@@ -387,8 +396,7 @@ impl<S: Storage> Lane<S> {
         for &(log, id) in events {
             let log = &mut self.logs[log];
             if !log.cursor.may_start(id) {
-                log.cursor.raise_ceiling(id);
-                log.dirty = true;
+                log.raise_ceiling(id);
                 raised = true;
             }
         }
@@ -627,6 +635,16 @@ impl<S: Storage> LogLane<S> {
             }
         }
         None
+    }
+
+    /// Raises the ceiling: further each time while the last block lasted less than a second, so that a backlog costs few saves,
+    /// and by little at a slow pace, so that a crash leaves few suspects.
+    fn raise_ceiling(&mut self, id: i64) {
+        let fast = self.raised_at.elapsed() < PACE;
+        self.block = if fast { (self.block * 2).min(CEILING_BLOCK) } else { CEILING_BLOCK_MIN };
+        self.raised_at = Instant::now();
+        self.cursor.raise_ceiling(id, self.block);
+        self.dirty = true;
     }
 
     /// Reads the next page; false at the end of the log.
