@@ -73,6 +73,11 @@ async fn run(cli: &Cli) -> Result<(), Error> {
         return end;
     }
     let delivered = dispatcher.drain().await?;
+    for inbox in &delivered.held_elsewhere {
+        eprintln!(
+            "github-activity: another process runs the inbox `{inbox}` at the moment (or did until it was killed)"
+        );
+    }
     let mut out = std::io::stdout().lock();
     report::print(&mut out, &db, &dispatcher, &imported, &delivered, &notifications.lines()).await?;
     end

@@ -1,11 +1,12 @@
 //! What is printed at the end.
 
+use std::collections::HashMap;
 use std::io::Write;
 
 use event_core::dispatch::Report;
 use event_sea_orm::prelude::*;
-use sea_orm::{ColumnTrait, DatabaseConnection, EntityTrait, FromQueryResult, QueryOrder, QuerySelect};
-use serde_json::json;
+use sea_orm::{ColumnTrait, DatabaseConnection, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect};
+use serde::Serialize;
 
 use crate::error::Error;
 use crate::events::{CommentEvent, IssueEvent, LabelEvent, MemberEvent, MilestoneEvent, RepositoryEvent, StarEvent};
@@ -14,6 +15,16 @@ use crate::models::{action_count, label, labeled_issue};
 
 /// The most characters of a sentence that are printed.
 const LINE_MAX: usize = 200;
+
+/// The last line: what this run did.
+#[derive(Serialize)]
+struct Done {
+    recorded: u64,
+    already_recorded: u64,
+    skipped: u64,
+    handled: u64,
+    dead: u64,
+}
 
 /// The whole report; its last line is JSON.
 pub async fn print(
@@ -31,14 +42,14 @@ pub async fn print(
     section(out, "skipped payloads", imported.skipped.iter().map(|(name, payloads)| format!("{payloads:>5}  {name}")))?;
     dead_letters(out, dispatcher).await?;
     let total = delivered.total();
-    let line = json!({
-        "recorded": imported.recorded,
-        "already_recorded": imported.already_recorded,
-        "skipped": imported.skipped.values().sum::<u64>(),
-        "handled": total.handled,
-        "dead": total.dead,
-    });
-    writeln!(out, "{line}")?;
+    let done = Done {
+        recorded: imported.recorded,
+        already_recorded: imported.already_recorded,
+        skipped: imported.skipped.values().sum(),
+        handled: total.handled,
+        dead: total.dead,
+    };
+    writeln!(out, "\n{}", serde_json::to_string(&done).map_err(std::io::Error::from)?)?;
     Ok(())
 }
 
@@ -88,12 +99,13 @@ async fn labels(out: &mut impl Write, db: &DatabaseConnection) -> Result<(), Err
         .into_model::<Carried>()
         .all(db)
         .await?;
-    let mut lines = Vec::new();
-    for Carried { label_id, issues } in carried {
-        let label = label::Entity::find_by_id(label_id).one(db).await?;
-        let name = label.map_or_else(|| label_id.to_string(), |label| one_line(&label.name));
-        lines.push(format!("{issues:>5}  {name}"));
-    }
+    let ids = carried.iter().map(|carried| carried.label_id);
+    let labels = label::Entity::find().filter(label::Column::Id.is_in(ids)).all(db).await?;
+    let names: HashMap<i64, String> = labels.into_iter().map(|label| (label.id, label.name)).collect();
+    let lines = carried.iter().map(|Carried { label_id, issues }| match names.get(label_id) {
+        Some(name) => format!("{issues:>5}  {}", one_line(name)),
+        None => format!("{issues:>5}  label {label_id}"),
+    });
     section(out, "issues by label", lines)
 }
 
