@@ -25,7 +25,7 @@ pub enum Error {
     Payload { file: PathBuf, source: PayloadError },
     /// A payload's event can't be recorded.
     #[error("{}: payload {place} (`{name}`) can't be recorded: {source}", file.display())]
-    Record { file: PathBuf, place: String, name: String, source: RecordError },
+    Record { file: PathBuf, place: String, name: String, source: Box<RecordError> },
     /// The URL's scheme. Its rest may hold a password.
     #[error("--database: only SQLite is supported here, as in `sqlite://github-activity.db?mode=rwc`")]
     NoSqlite,
@@ -63,7 +63,8 @@ impl Error {
             Self::Output(_) => 1,
             Self::File { .. } => 2,
             Self::Json { .. } | Self::Payload { .. } => 3,
-            Self::Record { source: RecordError::Invalid(_), .. } => 3,
+            // What the event says, and not what the database says: a year that no database stores, for one.
+            Self::Record { source, .. } if matches!(**source, RecordError::Invalid(_)) => 3,
             _ => 4,
         }
     }

@@ -35,7 +35,7 @@ pub async fn import(
                 Ok(true) => imported.recorded += 1,
                 Ok(false) => imported.already_recorded += 1,
                 Err(source) => {
-                    let (name, place) = (payload.name(), payload.place);
+                    let (name, place, source) = (payload.name(), payload.place, Box::new(source));
                     return Err(Error::Record { file: file.to_owned(), place, name, source });
                 }
             },

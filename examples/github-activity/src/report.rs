@@ -80,7 +80,7 @@ async fn feed(out: &mut impl Write, db: &DatabaseConnection) -> Result<(), Error
 
 async fn counts(out: &mut impl Write, db: &DatabaseConnection) -> Result<(), Error> {
     let counts = action_count::Entity::find().order_by_asc(action_count::Column::Action).all(db).await?;
-    section(out, "actions", counts.iter().map(|count| format!("{:>5}  {}", count.events, count.action)))
+    Ok(section(out, "actions", counts.iter().map(|count| format!("{:>5}  {}", count.events, count.action)))?)
 }
 
 #[derive(FromQueryResult)]
@@ -106,7 +106,7 @@ async fn labels(out: &mut impl Write, db: &DatabaseConnection) -> Result<(), Err
         Some(name) => format!("{issues:>5}  {}", one_line(name)),
         None => format!("{issues:>5}  label {label_id}"),
     });
-    section(out, "issues by label", lines)
+    Ok(section(out, "issues by label", lines)?)
 }
 
 async fn dead_letters(out: &mut impl Write, dispatcher: &Dispatcher) -> Result<(), Error> {
@@ -114,10 +114,10 @@ async fn dead_letters(out: &mut impl Write, dispatcher: &Dispatcher) -> Result<(
     let lines = letters.iter().map(|letter| {
         format!("  {} ({}) after {} attempts: {}", letter.key, letter.action, letter.attempts, one_line(&letter.error))
     });
-    section(out, "dead letters", lines)
+    Ok(section(out, "dead letters", lines)?)
 }
 
-fn section(out: &mut impl Write, title: &str, lines: impl IntoIterator<Item = String>) -> Result<(), Error> {
+fn section(out: &mut impl Write, title: &str, lines: impl IntoIterator<Item = String>) -> std::io::Result<()> {
     writeln!(out, "\n{title}:")?;
     let mut lines = lines.into_iter().peekable();
     if lines.peek().is_none() {

@@ -219,6 +219,31 @@ fn a_payload_without_its_subject_is_named_and_ends_the_reading() {
 }
 
 #[test]
+fn a_payload_with_something_in_another_form_is_named_without_its_texts() {
+    let dir = dir();
+    let star = |time: &str, id: Value| {
+        let (sender, repository) =
+            (json!({"id": 2, "login": "ada"}), json!({"id": id, "full_name": "a/b", "private": true}));
+        json!({"action": "created", "starred_at": time, "sender": sender, "repository": repository})
+    };
+    for (payload, says) in [
+        (star("2024-01-01T00:00:00Z", json!("a secret")), "(`star.created`): `repository.id` is not i64"),
+        (star("yesterday", json!(3)), "(`star.created`): `starred_at` can't be read: "),
+        (star("+12024-01-01T00:00:00Z", json!(3)), "(`star.created`) can't be recorded: "),
+        (json!({"action": 1}), "(`star`): `action` is no text"),
+        (json!("a secret"), "(`star`): `action` is missing"),
+    ] {
+        let file = json!([{"name": "star", "examples": [payload]}]).to_string();
+        std::fs::write(dir.path().join("form.json"), file).unwrap();
+        let run = run(&dir, &["form.json"]);
+        assert_eq!(run.code, Some(3), "{run}");
+        assert!(run.stderr.contains("payload [0].examples[0] ") && run.stderr.contains(says), "{says}\n{run}");
+        assert!(!run.stderr.contains("secret"), "{run}");
+        assert_eq!(run.done()["recorded"], 0, "{run}");
+    }
+}
+
+#[test]
 fn a_bad_database_is_said_without_its_password() {
     let dir = dir();
     let file = fixture("activity.json");
