@@ -73,9 +73,10 @@ async fn run(cli: &Cli) -> Result<(), Error> {
         return end;
     }
     let delivered = dispatcher.drain().await?;
-    for inbox in &delivered.held_elsewhere {
+    if !delivered.held_elsewhere.is_empty() {
+        let inboxes = delivered.held_elsewhere.join(", ");
         eprintln!(
-            "github-activity: another process runs the inbox `{inbox}` at the moment (or did until it was killed)"
+            "github-activity: another process runs {inboxes}, or did until it was killed; run this again in a while"
         );
     }
     let mut out = std::io::stdout().lock();

@@ -60,6 +60,7 @@ impl Payload {
     /// What makes recording it twice impossible: its name, and a hash of all that it says. At most 128 characters.
     pub fn key(&self) -> String {
         let mut body = self.body.clone();
+        // Objects are sorted already unless some crate switches on serde_json's `preserve_order`.
         body.sort_all_objects();
         let hash = Sha256::digest(body.to_string());
         let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
