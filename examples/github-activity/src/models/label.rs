@@ -1,0 +1,19 @@
+//! Labels.
+
+use sea_orm::entity::prelude::*;
+use serde::Deserialize;
+
+#[sea_orm::model]
+#[derive(Clone, Debug, Deserialize, DeriveEntityModel)]
+#[sea_orm(table_name = "labels")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: i64,
+    pub name: String,
+    pub color: String,
+    pub description: Option<String>,
+    #[serde(skip)]
+    pub deleted: bool,
+}
+
+impl ActiveModelBehavior for ActiveModel {}

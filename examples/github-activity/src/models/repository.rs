@@ -1,0 +1,18 @@
+//! Repositories.
+
+use sea_orm::entity::prelude::*;
+use serde::Deserialize;
+
+#[sea_orm::model]
+#[derive(Clone, Debug, Deserialize, DeriveEntityModel)]
+#[sea_orm(table_name = "repositories")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: i64,
+    pub full_name: String,
+    pub private: bool,
+    #[serde(skip)]
+    pub deleted: bool,
+}
+
+impl ActiveModelBehavior for ActiveModel {}
