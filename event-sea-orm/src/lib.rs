@@ -87,7 +87,7 @@ pub use feed::{
 pub use inbox::{Actor, Db, Subject, Txn};
 pub use key::{KeyOf, TextKey};
 pub use migration::migrate;
-pub use record::{ModelEvents, RecordError, SaveRecording, actor_of, record_many, subject_of};
+pub use record::{ModelEvents, RecordError, SaveDraft, SaveRecording, actor_of, record_many, subject_of};
 pub use row::RowError;
 pub use storage::{InboxTransaction, SeaStorage};
 pub use transact::Transact;

@@ -8,6 +8,7 @@ pub use event_core::{
 };
 
 pub use crate::{
-    Actor, AnyEntry, AnyFeed, Db, Dispatcher, Entry, EventFeed, Feed, FeedError, ModelEvents, Page, PageToken,
-    RecordError, SaveRecording, Subject, TextKey, Transact, Txn, actor_of, any_feed, migrate, record_many, subject_of,
+    Actor, AnyEntry, AnyFeed, Db, Dispatcher, Entry, EventFeed, Feed, FeedError, KeyOf, ModelEvents, Page, PageToken,
+    RecordError, SaveDraft, SaveRecording, Subject, TextKey, Transact, Txn, actor_of, any_feed, migrate, record_many,
+    subject_of,
 };

@@ -36,7 +36,7 @@ impl<S: Storage> Dispatcher<S> {
             deliver(plan, &loaded, 1, &shared.states, None).await
         };
         let failure = |result: &InboxResult| match judge(plan, &event, 1, None, result, shared.clock.now()) {
-            Verdict::Row(row) => Some(row),
+            Verdict::Row(row) => Some(*row),
             Verdict::Done => None,
         };
         Ok(Some(Processed::of(result, failure)))

@@ -522,7 +522,7 @@ impl<S: Storage> Lane<S> {
         match before {
             None => {
                 if let Verdict::Row(row) = verdict {
-                    self.changes.push(FailureChange::Insert(row));
+                    self.changes.push(FailureChange::Insert(*row));
                 }
                 self.close(&taken);
                 if self.order.is_some() {
@@ -534,7 +534,7 @@ impl<S: Storage> Lane<S> {
                 let attempts = before.attempts;
                 self.changes.push(match verdict {
                     Verdict::Done => FailureChange::Remove { key: before.key.clone(), attempts },
-                    Verdict::Row(failure) => FailureChange::Update { failure, attempts },
+                    Verdict::Row(failure) => FailureChange::Update { failure: *failure, attempts },
                 });
                 if !open {
                     self.row_ended(&key, &before);

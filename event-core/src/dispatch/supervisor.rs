@@ -210,8 +210,9 @@ async fn poll<S: Storage>(shared: Arc<Shared<S>>) {
                 pause = shared.options.poll_min;
             }
             () = tokio::time::sleep(pause) => {
-                let busy = shared.tails.values().fold(false, |busy, tail| tail.was_busy() || busy);
-                pause = if busy { shared.options.poll_min } else { (pause * 2).min(shared.options.poll_max) };
+                // Each is asked, since asking sets it back.
+                let busy = shared.tails.values().filter(|tail| tail.was_busy()).count();
+                pause = if busy > 0 { shared.options.poll_min } else { (pause * 2).min(shared.options.poll_max) };
             }
         }
         shared.bump();

@@ -18,7 +18,7 @@ pub(crate) enum Verdict {
     /// No row is left.
     Done,
     /// This row is to stand.
-    Row(Failure),
+    Row(Box<Failure>),
 }
 
 /// Judges the end of attempt number `attempt`; `before` is the row that stood while it ran.
@@ -38,7 +38,7 @@ pub(crate) fn judge(
             row.attempts = attempt.saturating_sub(1);
             // Never at once again: a handler that snoozes into the past would be all that the lane does.
             row.next_attempt_at = Some((*until).max(later(now, SHORTEST_SNOOZE)));
-            Verdict::Row(row)
+            Verdict::Row(Box::new(row))
         }
         Ok(_) => Verdict::Done,
         Err(error) => {
@@ -59,7 +59,7 @@ pub(crate) fn judge(
                 row.state = FailureState::Retrying;
                 row.next_attempt_at = Some(later(now, wait));
             }
-            Verdict::Row(row)
+            Verdict::Row(Box::new(row))
         }
     }
 }

@@ -192,6 +192,7 @@ pub(super) async fn load<C: ConnectionTrait>(
 mod tests {
     use super::*;
 
+    #[allow(unreachable_pub, reason = "SeaORM's entities are written so")]
     mod issue {
         use sea_orm::entity::prelude::*;
 

@@ -1,10 +1,12 @@
 //! `Txn`: the transaction that saves the inbox's cursor, as an argument of an inbox.
 
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use event_core::{Delivery, FromDelivery, InboxError, Needs};
 use sea_orm::{
-    ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, ExecResult, QueryResult, Statement, TransactionTrait,
+    AccessMode, ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, ExecResult, IsolationLevel, QueryResult,
+    Statement, TransactionError, TransactionOptions, TransactionTrait,
 };
 use sea_orm_migration::async_trait::async_trait;
 
@@ -73,7 +75,7 @@ impl Txn<'_> {
         Ok(())
     }
 
-    fn watched<T>(&self, result: Result<T, DbErr>) -> Result<T, DbErr> {
+    fn watched<T, E>(&self, result: Result<T, E>) -> Result<T, E> {
         if result.is_err() {
             self.doubt.store(true, Relaxed);
         }
@@ -123,5 +125,50 @@ impl ConnectionTrait for Txn<'_> {
 
     fn support_returning(&self) -> bool {
         self.inner.support_returning()
+    }
+}
+
+/// Nested: what begins here is a savepoint of the inbox's transaction, and its commit keeps the work for that one's.
+#[async_trait]
+impl TransactionTrait for Txn<'_> {
+    type Transaction = DatabaseTransaction;
+
+    async fn begin(&self) -> Result<DatabaseTransaction, DbErr> {
+        self.watched(self.inner.begin().await)
+    }
+
+    async fn begin_with_config(
+        &self,
+        isolation_level: Option<IsolationLevel>,
+        access_mode: Option<AccessMode>,
+    ) -> Result<DatabaseTransaction, DbErr> {
+        self.watched(self.inner.begin_with_config(isolation_level, access_mode).await)
+    }
+
+    async fn begin_with_options(&self, options: TransactionOptions) -> Result<DatabaseTransaction, DbErr> {
+        self.watched(self.inner.begin_with_options(options).await)
+    }
+
+    async fn transaction<F, T, E>(&self, callback: F) -> Result<T, TransactionError<E>>
+    where
+        F: for<'c> FnOnce(&'c DatabaseTransaction) -> Pin<Box<dyn Future<Output = Result<T, E>> + Send + 'c>> + Send,
+        T: Send,
+        E: std::fmt::Display + std::fmt::Debug + Send,
+    {
+        self.watched(self.inner.transaction(callback).await)
+    }
+
+    async fn transaction_with_config<F, T, E>(
+        &self,
+        callback: F,
+        isolation_level: Option<IsolationLevel>,
+        access_mode: Option<AccessMode>,
+    ) -> Result<T, TransactionError<E>>
+    where
+        F: for<'c> FnOnce(&'c DatabaseTransaction) -> Pin<Box<dyn Future<Output = Result<T, E>> + Send + 'c>> + Send,
+        T: Send,
+        E: std::fmt::Display + std::fmt::Debug + Send,
+    {
+        self.watched(self.inner.transaction_with_config(callback, isolation_level, access_mode).await)
     }
 }

@@ -5,7 +5,7 @@ pub(crate) mod insert;
 mod many;
 mod one;
 
-use event_core::{ActorOf, ActorRef, DomainEvent, EventOf, Recording, Saved, SubjectRef};
+use event_core::{ActorOf, ActorRef, DomainEvent, Draft, EventOf, Recording, Saved, SubjectRef};
 use sea_orm::{ConnectionTrait, ModelTrait};
 
 pub use error::RecordError;
@@ -137,6 +137,21 @@ pub trait SaveRecording<E: DomainEvent>: Sized {
     /// # Errors
     /// What is wrong with the recording, before anything is written; else what the database says.
     fn save<C: ConnectionTrait>(self, conn: &C) -> impl Future<Output = Result<Saved, RecordError>> + Send;
+}
+
+/// How a [`Draft`] ends: as a [`Recording`], of whatever enum.
+pub trait SaveDraft: Sized {
+    /// As [`SaveRecording::save`].
+    ///
+    /// # Errors
+    /// What is wrong with the recording, before anything is written; else what the database says.
+    fn save<C: ConnectionTrait>(self, conn: &C) -> impl Future<Output = Result<Saved, RecordError>> + Send;
+}
+
+impl SaveDraft for Draft {
+    async fn save<C: ConnectionTrait>(self, conn: &C) -> Result<Saved, RecordError> {
+        one::save(self, conn).await
+    }
 }
 
 impl<E: DomainEvent> SaveRecording<E> for Recording<E> {

@@ -20,6 +20,7 @@ on_every_database! {
     a_snooze_undoes_what_was_written
     a_savepoint_undoes_a_part
     what_a_handler_records_is_part_of_it
+    many_are_recorded_in_it_too
     a_batch_is_bounded_in_time
     an_ordered_one_parks_behind_a_failure
     a_handler_can_not_end_the_transaction
@@ -70,8 +71,14 @@ async fn act(event: &StoredEvent, txn: Txn<'_>, script: &Script) -> InboxResult 
                 .save(&txn)
                 .await?;
         }
+        "record many" => {
+            let comments = (1..=3).map(|comment_id| IssueEvent::Commented { comment_id }.on(1).by_system());
+            record_many(&txn, comments).await?;
+        }
         "slow" => tokio::time::sleep(std::time::Duration::from_millis(30)).await,
-        "rollback" => drop(txn.execute_unprepared(" rollback").await?),
+        "rollback" => {
+            txn.execute_unprepared(" rollback").await?;
+        }
         "end" => {
             // A conflict that makes SQLite end the transaction, which the handler takes for no harm.
             for _ in 0..2 {
@@ -197,6 +204,15 @@ async fn what_a_handler_records_is_part_of_it(db: &TestDb) {
     let comments = kit.recorded::<IssueEvent>().await;
     assert_eq!(comments.iter().filter(|event| event.action == "commented").count(), 1);
     kit.assert_recorded_with(IssueEventAction::Commented, serde_json::json!({"comment_id": 1})).await;
+}
+
+async fn many_are_recorded_in_it_too(db: &TestDb) {
+    let (kit, script, _) = kit(db, "project").await;
+    script.0.lock().unwrap().extend([(1, "record many"), (2, "fail once")]);
+    record(db, 2).await;
+    kit.drain().await.unwrap();
+    assert_eq!(effects(db).await, "1 2");
+    assert_eq!(kit.recorded::<IssueEvent>().await.iter().filter(|event| event.action == "commented").count(), 3);
 }
 
 async fn a_batch_is_bounded_in_time(db: &TestDb) {
