@@ -105,3 +105,8 @@ pub type Dispatcher = event_core::Dispatcher<SeaStorage>;
 
 /// The test kit over SeaORM: `TestKit::new(&db, |dispatcher| dispatcher)`.
 pub type TestKit = event_core::testing::TestKit<SeaStorage>;
+
+/// The README's snippet, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
