@@ -4,7 +4,8 @@ mod sql;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
-use event_core::NewEvent;
+use event_core::storage::Read;
+use event_core::{LogName, NewEvent};
 use sea_orm::{DbBackend, DbErr, Statement};
 
 pub(crate) use sql::Sql;
@@ -61,6 +62,15 @@ pub(crate) trait Dialect: Send + Sync {
 
     /// What the error means, if it is one of ours.
     fn trouble(&self, error: &DbErr) -> Option<Trouble>;
+
+    /// An expression: the database's time so many milliseconds from now, in a form that compares as time.
+    fn clock(&self, milliseconds: u128) -> String;
+
+    /// Asks for the highest id that the log ever gave out, as `newest`; no row if it gave out none.
+    fn newest_id(&self, log: &LogName) -> Statement;
+
+    /// Reads a log for the dispatcher: one statement, one snapshot, sorted by id.
+    fn read(&self, read: &Read<'_>) -> Statement;
 
     /// The statements that make a log.
     fn log_up(&self, log: &str) -> Vec<String>;

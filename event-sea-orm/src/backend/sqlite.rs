@@ -1,11 +1,14 @@
 //! SQLite.
 
-use event_core::NewEvent;
+use event_core::storage::Read;
+use event_core::{LogName, NewEvent};
 use sea_orm::{DbBackend, DbErr, Statement};
+use serde_json::json;
 
 use super::{Dialect, Sql, Trouble};
 use crate::migration::sqlite as ddl;
 use crate::record::insert;
+use crate::row::COLUMNS;
 
 pub(super) struct Sqlite;
 
@@ -76,6 +79,37 @@ impl Dialect for Sqlite {
             }
             _ => None,
         }
+    }
+
+    fn clock(&self, milliseconds: u128) -> String {
+        let (seconds, rest) = (milliseconds / 1_000, milliseconds % 1_000);
+        format!("strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now', '+{seconds}.{rest:03} seconds')")
+    }
+
+    /// Also of rows that are gone, since the log is AUTOINCREMENT.
+    fn newest_id(&self, log: &LogName) -> Statement {
+        let mut sql = Sql::new(self);
+        sql.push("SELECT seq AS newest FROM sqlite_sequence WHERE name = ").bind(log.as_str());
+        sql.statement(DbBackend::Sqlite)
+    }
+
+    fn read(&self, read: &Read<'_>) -> Statement {
+        let mut sql = Sql::new(self);
+        sql.push("SELECT * FROM (SELECT ").push(COLUMNS).push(" FROM ").name(read.log.as_str()).push(" WHERE id > ");
+        let limit = if read.after.is_some() { i64::try_from(read.limit).unwrap_or(i64::MAX) } else { 0 };
+        sql.bind(read.after.unwrap_or(i64::MAX)).push(" ORDER BY id LIMIT ").bind(limit).push(")");
+        if !read.also.is_empty() {
+            // As one value, however many ranges; CROSS JOIN keeps SQLite from walking the log for each.
+            let ranges: Vec<_> = read.also.ranges().map(|range| json!([range.start(), range.end()])).collect();
+            sql.push(" UNION ALL SELECT ").push(COLUMNS);
+            sql.push(
+                " FROM (SELECT json_extract(value, '$[0]') AS low, json_extract(value, '$[1]') AS high FROM json_each(",
+            );
+            sql.bind(json!(ranges).to_string()).push(")) AS hole CROSS JOIN ").name(read.log.as_str());
+            sql.push(" AS log ON log.id BETWEEN hole.low AND hole.high");
+        }
+        sql.push(" ORDER BY id");
+        sql.statement(DbBackend::Sqlite)
     }
 
     fn log_up(&self, log: &str) -> Vec<String> {

@@ -7,9 +7,9 @@ use event_core::LogName;
 use event_core::Start;
 use event_core::cursor::{IdSet, SavedCursor};
 use event_core::storage::{Claimed, LoadedCursor, StorageError, StorageErrorKind, Wish};
-use sea_orm::{DatabaseTransaction, QueryResult};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, QueryResult};
 
-use super::{SeaStorage, sqlite};
+use super::SeaStorage;
 
 impl SeaStorage {
     /// Makes the cursors that are missing; writes nothing if none is.
@@ -32,12 +32,12 @@ impl SeaStorage {
             // newest visible one, and none below it is still to come.
             let high = match wish.start {
                 Start::Beginning => 0,
-                _ => sqlite::newest_id(self, transaction.connection(), log).await?,
+                _ => self.newest_id(transaction.connection(), log).await?,
             };
             let mut sql = self.sql()?;
             sql.push("INSERT INTO event_cursors (inbox, log, high, ceiling, missing, in_flight, epoch, saves, updated_at) VALUES (");
             sql.bind(wish.inbox).push(", ").bind(log.as_str()).push(", ").bind(high).push(", ").bind(high);
-            sql.push(", '', '', 0, 0, ").push(&sqlite::clock(0)).push(") ON CONFLICT (inbox, log) DO NOTHING");
+            sql.push(", '', '', 0, 0, ").push(&self.clock(0)?).push(") ON CONFLICT (inbox, log) DO NOTHING");
             self.execute(transaction.connection(), sql).await?;
         }
         event_core::storage::Storage::commit(self, transaction).await
@@ -80,11 +80,11 @@ impl SeaStorage {
         let mut sql = self.sql()?;
         sql.push("UPDATE event_cursors SET epoch = (SELECT max(epoch) + 1 FROM event_cursors WHERE inbox = ")
             .bind(inbox);
-        sql.push("), owner = ").bind(owner).push(", lease_until = ").push(&sqlite::clock(lease.as_millis()));
+        sql.push("), owner = ").bind(owner).push(", lease_until = ").push(&self.clock(lease.as_millis())?);
         sql.push(" WHERE inbox = ").bind(inbox);
         sql.push(" AND NOT EXISTS (SELECT 1 FROM event_cursors WHERE inbox = ").bind(inbox);
         sql.push(" AND owner IS NOT NULL AND owner <> ").bind(owner);
-        sql.push(" AND lease_until > ").push(&sqlite::clock(0)).push(")");
+        sql.push(" AND lease_until > ").push(&self.clock(0)?).push(")");
         Ok(self.execute(transaction, sql).await? > 0)
     }
 
@@ -119,7 +119,7 @@ impl SeaStorage {
         inbox: &str,
         cursor: &LoadedCursor,
     ) -> Result<(), StorageError> {
-        let newest = sqlite::newest_id(self, transaction, &cursor.log).await?;
+        let newest = self.newest_id(transaction, &cursor.log).await?;
         if cursor.cursor.high <= newest {
             return Ok(());
         }
@@ -159,7 +159,7 @@ impl SeaStorage {
             return Ok(Vec::new());
         }
         let mut sql = self.sql()?;
-        sql.push("UPDATE event_cursors SET lease_until = ").push(&sqlite::clock(lease.as_millis()));
+        sql.push("UPDATE event_cursors SET lease_until = ").push(&self.clock(lease.as_millis())?);
         sql.push(" WHERE owner = ")
             .bind(owner)
             .push(" AND inbox IN ")
@@ -181,6 +181,20 @@ impl SeaStorage {
         sql.push(" AND owner = ").bind(owner).push(" AND epoch = ").bind(epoch);
         self.execute(&self.db, sql).await?;
         Ok(())
+    }
+
+    /// The highest id that the log ever gave out.
+    async fn newest_id<C: ConnectionTrait>(&self, conn: &C, log: &LogName) -> Result<i64, StorageError> {
+        let statement = self.known_dialect()?.newest_id(log);
+        match conn.query_all_raw(statement).await.map_err(|error| self.error(error))?.first() {
+            Some(row) => self.number(row, "newest"),
+            None => Ok(0),
+        }
+    }
+
+    /// An expression for the database's time, so many milliseconds from now.
+    pub(super) fn clock(&self, milliseconds: u128) -> Result<String, StorageError> {
+        Ok(self.known_dialect()?.clock(milliseconds))
     }
 
     pub(super) fn text(&self, row: &QueryResult, column: &str) -> Result<String, StorageError> {

@@ -53,9 +53,13 @@ impl SeaStorage {
         dialect(self.db.get_database_backend())
     }
 
+    fn known_dialect(&self) -> Result<&'static dyn Dialect, StorageError> {
+        self.dialect().map_err(|error| error::unsupported(&error))
+    }
+
     /// A statement in the making.
     fn sql(&self) -> Result<Sql<'static>, StorageError> {
-        Ok(Sql::new(self.dialect().map_err(|error| error::unsupported(&error))?))
+        Ok(Sql::new(self.known_dialect()?))
     }
 
     fn statement(&self, sql: Sql<'_>) -> Statement {
@@ -98,12 +102,11 @@ impl Storage for SeaStorage {
     }
 
     async fn check(&self, logs: &[LogName]) -> Result<(), StorageError> {
-        match self.dialect() {
+        match self.known_dialect()? {
             #[cfg(feature = "sqlite")]
-            Ok(_) => sqlite::check(self, logs).await,
+            _ => sqlite::check(self, logs).await,
             #[cfg(not(feature = "sqlite"))]
-            Ok(_) => Ok(drop(logs)),
-            Err(error) => Err(error::unsupported(&error)),
+            _ => Ok(()),
         }
     }
 

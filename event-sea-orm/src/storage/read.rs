@@ -1,4 +1,4 @@
-//! Reading a log for the dispatcher: one statement, one snapshot, sorted by id.
+//! Reading a log for the dispatcher; the statement is the database's own (`backend/`).
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -6,35 +6,15 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use event_core::storage::{Read, ReadEvent, StorageError, UnreadableEvent};
 use event_core::{EventRef, LogName, StoredEvent, SubjectRef};
-use sea_orm::QueryResult;
-use serde_json::json;
+use sea_orm::{ConnectionTrait, QueryResult};
 
 use super::SeaStorage;
-use crate::row::{COLUMNS, stored_event};
+use crate::row::stored_event;
 
 impl SeaStorage {
     pub(super) async fn read_log(&self, read: &Read<'_>) -> Result<Vec<ReadEvent>, StorageError> {
-        let mut sql = self.sql()?;
-        sql.push("SELECT * FROM (");
-        if let Some(after) = read.after {
-            sql.push("SELECT ").push(COLUMNS).push(" FROM ").name(read.log.as_str()).push(" WHERE id > ").bind(after);
-            sql.push(" ORDER BY id LIMIT ").bind(i64::try_from(read.limit).unwrap_or(i64::MAX));
-        } else {
-            sql.push("SELECT ").push(COLUMNS).push(" FROM ").name(read.log.as_str()).push(" WHERE id < 0");
-        }
-        sql.push(")");
-        if !read.also.is_empty() {
-            // As one value, however many ranges; CROSS JOIN keeps SQLite from walking the log for each.
-            let ranges: Vec<_> = read.also.ranges().map(|range| json!([range.start(), range.end()])).collect();
-            sql.push(" UNION ALL SELECT ").push(COLUMNS);
-            sql.push(
-                " FROM (SELECT json_extract(value, '$[0]') AS low, json_extract(value, '$[1]') AS high FROM json_each(",
-            );
-            sql.bind(json!(ranges).to_string()).push(")) AS hole CROSS JOIN ").name(read.log.as_str());
-            sql.push(" AS log ON log.id BETWEEN hole.low AND hole.high");
-        }
-        sql.push(" ORDER BY id");
-        let rows = self.query(&self.db, sql).await?;
+        let statement = self.known_dialect()?.read(read);
+        let rows = self.db.query_all_raw(statement).await.map_err(|error| self.error(error))?;
         rows.iter().map(|row| self.read_event(read.log, row)).collect()
     }
 

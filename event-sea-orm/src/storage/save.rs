@@ -3,7 +3,7 @@
 use event_core::storage::{CursorSave, Failure, FailureChange, Save, Storage, StorageError};
 use sea_orm::ConnectionTrait;
 
-use super::{SeaStorage, sqlite};
+use super::SeaStorage;
 
 impl SeaStorage {
     pub(super) async fn save_alone(&self, save: &Save) -> Result<(), StorageError> {
@@ -41,7 +41,7 @@ impl SeaStorage {
             .bind(saved.missing.to_string())
             .push(", in_flight = ")
             .bind(saved.in_flight.to_string());
-        sql.push(", saves = saves + 1, updated_at = ").push(&sqlite::clock(0));
+        sql.push(", saves = saves + 1, updated_at = ").push(&self.clock(0)?);
         sql.push(" WHERE inbox = ").bind(save.inbox).push(" AND log = ").bind(cursor.log.as_str());
         sql.push(" AND epoch = ").bind(save.epoch).push(" AND saves = ").bind(cursor.saves);
         self.one_row(conn, save, sql).await

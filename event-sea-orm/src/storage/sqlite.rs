@@ -1,8 +1,7 @@
-//! What is SQLite's own below the dispatcher: its clock, its newest ids, and the checks of what exactness rests on.
+//! SQLite: the check of what exactness rests on.
 
 use event_core::LogName;
 use event_core::storage::{StorageError, StorageErrorKind};
-use sea_orm::ConnectionTrait;
 
 use super::{SeaStorage, error};
 use crate::migration::sqlite as ddl;
@@ -45,24 +44,4 @@ fn unsafe_log(log: &LogName, why: &str) -> StorageError {
             "the log `{log}` can't be delivered exactly: {why}; make it by `event_sea_orm::migration`, whatever else altered it"
         ),
     )
-}
-
-/// The highest id that the log ever gave out, also of rows that are gone.
-pub(super) async fn newest_id<C: ConnectionTrait>(
-    storage: &SeaStorage,
-    conn: &C,
-    log: &LogName,
-) -> Result<i64, StorageError> {
-    let mut sql = storage.sql()?;
-    sql.push("SELECT seq FROM sqlite_sequence WHERE name = ").bind(log.as_str());
-    match storage.query(conn, sql).await?.first() {
-        Some(row) => row.try_get("", "seq").map_err(|error| storage.error(error)),
-        None => Ok(0),
-    }
-}
-
-/// The database's time, `milliseconds` from now, as text that sorts by time.
-pub(super) fn clock(milliseconds: u128) -> String {
-    let (seconds, rest) = (milliseconds / 1_000, milliseconds % 1_000);
-    format!("strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now', '+{seconds}.{rest:03} seconds')")
 }
