@@ -107,7 +107,8 @@ async fn ran(seed: u64, wrong: Wrong) -> Result<Figures, String> {
     let mut figures = Figures::default();
     let probability = [0.002, 0.01, 0.03, 0.08][dice.usize(0..4)];
     for (nth, other) in others.iter().enumerate() {
-        let builder = Dispatcher::builder(other.clone()).state(ledger.clone()).only(KINDS.map(|kind| kind.name));
+        let builder =
+            Dispatcher::<Faulty>::builder(other.clone()).state(ledger.clone()).only(KINDS.map(|kind| kind.name));
         let (page, batch) = (dice.u32(1..12), dice.usize(1..8));
         let dispatcher = builder.clock(clock.clone()).page(page).batch(batch, Duration::from_millis(100));
         let dispatcher = dispatcher.build().unwrap();
