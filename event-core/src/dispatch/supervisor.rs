@@ -74,8 +74,10 @@ impl<S: Storage> Supervisor<S> {
             let all_held = self.shared.plans.iter().all(|plan| self.leases.holds(plan.name()));
             let third = self.shared.options.lease / 3;
             let pause = if all_held { third } else { third.min(Duration::from_secs(1)) };
-            let next_end = self.pauses.values().map(|pause| pause.until).min();
-            let wake_at = next_end.map_or(Instant::now() + pause, |end| end.min(Instant::now() + pause));
+            let now = Instant::now();
+            // Only of pauses to come: one that is over has been acted on, and stays known for the length of the next.
+            let next_end = self.pauses.values().map(|pause| pause.until).filter(|&end| end > now).min();
+            let wake_at = next_end.map_or(now + pause, |end| end.min(now + pause));
             tokio::select! {
                 () = &mut shutdown => return Ok(()),
                 Some(ended) = self.tasks.join_next() => if let Ok((inbox, result)) = ended {

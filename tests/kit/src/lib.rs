@@ -3,4 +3,4 @@
 
 pub mod faulty;
 pub mod model;
-pub mod workload;
+pub mod seen;

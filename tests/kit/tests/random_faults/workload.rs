@@ -11,13 +11,13 @@ use event_core::{
     SubjectRef, handled, inbox, snoozed,
 };
 
-use crate::faulty::{Effects, Faulty};
-use crate::model::{AccountEvent, IssueEvent};
+use kit_tests::faulty::{Effects, Faulty};
+use kit_tests::model::{AccountEvent, IssueEvent};
 
 /// What a handler does in an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
-pub enum Word {
+pub(crate) enum Word {
     Yield,
     Sleep(u64),
     Fail,
@@ -38,16 +38,16 @@ struct Book {
 
 /// What handlers are to do, and what they did. Clones are the same.
 #[derive(Clone, Debug, Default)]
-pub struct Ledger(Arc<Mutex<Book>>);
+pub(crate) struct Ledger(Arc<Mutex<Book>>);
 
 impl Ledger {
     /// What the inbox's attempts at this event do, the first one first.
-    pub fn script(&self, inbox: &'static str, event: &EventRef, words: impl IntoIterator<Item = Word>) {
+    pub(crate) fn script(&self, inbox: &'static str, event: &EventRef, words: impl IntoIterator<Item = Word>) {
         self.0.lock().unwrap().words.insert((inbox, event.clone()), words.into_iter().collect());
     }
 
     /// How often the inbox's handler came to its end with this event.
-    pub fn ended(&self, inbox: &str, event: &EventRef) -> usize {
+    pub(crate) fn ended(&self, inbox: &str, event: &EventRef) -> usize {
         self.0.lock().unwrap().ended.iter().filter(|((of, at), _)| *of == inbox && at == event).count()
     }
 
@@ -106,16 +106,16 @@ async fn exact_in_order(event: Event<IssueEvent>, effects: Effects<'_>, State(le
 
 /// An inbox of the workload.
 #[derive(Clone, Copy, Debug)]
-pub struct Kind {
+pub(crate) struct Kind {
     /// Its name.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     transactional: bool,
     ordered: bool,
     both_logs: bool,
 }
 
 /// Every inbox of the workload.
-pub const KINDS: [Kind; 4] = [
+pub(crate) const KINDS: [Kind; 4] = [
     Kind { name: "plain", transactional: false, ordered: false, both_logs: false },
     Kind { name: "plain_in_order", transactional: false, ordered: true, both_logs: true },
     Kind { name: "exact", transactional: true, ordered: false, both_logs: true },
@@ -123,7 +123,7 @@ pub const KINDS: [Kind; 4] = [
 ];
 
 /// Records an event, and scripts what becomes of it in each inbox: mostly a success, at times after failures, seldom none.
-pub fn record_by_dice(faulty: &Faulty, ledger: &Ledger, dice: &mut fastrand::Rng) {
+pub(crate) fn record_by_dice(faulty: &Faulty, ledger: &Ledger, dice: &mut fastrand::Rng) {
     let subject = dice.i64(1..=4);
     let saved = if dice.u8(0..4) == 0 {
         faulty.log().record(AccountEvent::SignedIn.on(subject).by_system())
@@ -157,7 +157,7 @@ async fn dead(faulty: &Faulty, inbox: &str) -> BTreeMap<EventRef, DeadLetter> {
 ///
 /// # Errors
 /// The first broken promise.
-pub async fn check(faulty: &Faulty, ledger: &Ledger) -> Result<usize, String> {
+pub(crate) async fn check(faulty: &Faulty, ledger: &Ledger) -> Result<usize, String> {
     let mut crashed = 0;
     for kind in KINDS {
         let name = kind.name;

@@ -1,15 +1,17 @@
 //! Whatever fails, and however often: transactional effects happen exactly once, everything else at least once, in order.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod workload;
+
 use std::time::Duration;
 
 use event_core::memory::MemoryLog;
 use event_core::testing::TestKit;
 use event_core::{Clock, Dispatcher};
 use kit_tests::faulty::{Faulty, Wrong};
-use kit_tests::workload::{KINDS, Ledger, check, record_by_dice};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use workload::{KINDS, Ledger, check, record_by_dice};
 
 /// What a seed did.
 #[derive(Debug, Default)]
