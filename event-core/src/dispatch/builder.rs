@@ -137,7 +137,7 @@ impl<S: Storage> Builder<S> {
             inboxes.retain(|inbox| only.iter().any(|name| name == inbox.name()));
         }
         self.storage.provide(&mut self.states);
-        let plans = plan(&inboxes, registry::events(), &self.expected, &self.states)?;
+        let plans = plan(&inboxes, registry::inboxes(), registry::events(), &self.expected, &self.states)?;
         if plans.is_empty() {
             tracing::warn!("no inbox is linked: the dispatcher has nothing to do");
         }
