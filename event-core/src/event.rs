@@ -93,6 +93,9 @@ pub struct EventDescriptor {
     parts: EventParts,
 }
 
+/// An `Arc<Recorded<E>>` without its type.
+pub(crate) type Decoded = Result<Arc<dyn Any + Send + Sync>, DecodeError>;
+
 /// What the derive hands over. Not part of the public face: its fields change with the derive.
 #[doc(hidden)]
 pub struct EventParts {
@@ -106,7 +109,7 @@ pub struct EventParts {
     pub type_id: fn() -> TypeId,
     pub subject_type: fn() -> TypeId,
     /// Decodes into an `Arc<Recorded<E>>`.
-    pub decode: fn(&Arc<StoredEvent>) -> Result<Arc<dyn Any + Send + Sync>, DecodeError>,
+    pub decode: fn(&Arc<StoredEvent>) -> Decoded,
 }
 
 impl EventDescriptor {
@@ -164,7 +167,7 @@ impl EventDescriptor {
         (self.parts.type_id)()
     }
 
-    pub(crate) fn decode(&self, stored: &Arc<StoredEvent>) -> Result<Arc<dyn Any + Send + Sync>, DecodeError> {
+    pub(crate) fn decode(&self, stored: &Arc<StoredEvent>) -> Decoded {
         (self.parts.decode)(stored)
     }
 }

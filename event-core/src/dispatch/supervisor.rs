@@ -212,7 +212,8 @@ async fn poll<S: Storage>(shared: Arc<Shared<S>>) {
                 pause = shared.options.poll_min;
             }
             () = tokio::time::sleep(pause) => {
-                let busy = shared.tails.values().fold(false, |busy, tail| tail.was_busy() || busy);
+                // Each is asked, since asking resets it.
+                let busy = shared.tails.values().filter(|tail| tail.was_busy()).count() > 0;
                 pause = if busy { shared.options.poll_min } else { (pause * 2).min(shared.options.poll_max) };
             }
         }

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::outcome::{ErrorKind, InboxError};
 use super::state::States;
-use crate::event::{DomainEvent, EventDescriptor};
+use crate::event::{Decoded, DomainEvent, EventDescriptor};
 use crate::metadata::DecodeError;
 use crate::recorded::{Recorded, StoredEvent};
 use crate::storage::ReadEvent;
@@ -16,7 +16,7 @@ pub(crate) struct LoadedEvent {
     stored: Arc<StoredEvent>,
     /// The enum that a log's subject and action belong to is unique (checked when the dispatcher is built), so one cell is
     /// enough. Empty until an inbox asks for the type.
-    typed: OnceLock<(TypeId, Result<Arc<dyn Any + Send + Sync>, DecodeError>)>,
+    typed: OnceLock<(TypeId, Decoded)>,
     /// Why the row can't be read at all.
     unreadable: Option<String>,
 }
