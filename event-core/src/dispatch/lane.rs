@@ -721,7 +721,7 @@ async fn told_to_stop(stop: &mut Option<&mut watch::Receiver<bool>>) {
     }
 }
 
-fn lost_task(inbox: &str, error: tokio::task::JoinError) -> StorageError {
+pub(crate) fn lost_task(inbox: &str, error: tokio::task::JoinError) -> StorageError {
     StorageError::new(
         StorageErrorKind::Other,
         format!("inbox `{inbox}`: a handler's task ended without an answer; reloading"),

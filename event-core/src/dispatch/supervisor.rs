@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 
-use super::lane::Lane;
+use super::lane::{Lane, lost_task};
 use super::leases::Leases;
 use super::shared::Shared;
 use crate::storage::{Storage, StorageError, StorageErrorKind};
@@ -80,8 +80,17 @@ impl<S: Storage> Supervisor<S> {
             let wake_at = next_end.map_or(now + pause, |end| end.min(now + pause));
             tokio::select! {
                 () = &mut shutdown => return Ok(()),
-                Some(ended) = self.tasks.join_next() => if let Ok((inbox, result)) = ended {
-                    self.lane_ended(inbox, result).await?;
+                Some(ended) = self.tasks.join_next() => match ended {
+                    Ok((inbox, result)) => self.lane_ended(inbox, result).await?,
+                    Err(error) => {
+                        // One that was aborted, its lease lost, is no longer among the lanes; this one panicked (a handler's
+                        // destructor, say).
+                        let lost = self.lanes.iter().find(|(_, lane)| lane.task.id() == error.id());
+                        if let Some(inbox) = lost.map(|(inbox, _)| inbox.clone()) {
+                            let error = lost_task(&inbox, error);
+                            self.lane_ended(inbox, Err(error)).await?;
+                        }
+                    }
                 },
                 () = tokio::time::sleep_until(wake_at) => {
                     let kept = self.keep().await;
