@@ -13,6 +13,11 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use workload::{KINDS, Ledger, check, record_by_dice};
 
+/// How many seeds: these, or what `KIT_SEEDS` says.
+fn seeds(usual: u64) -> u64 {
+    std::env::var("KIT_SEEDS").map_or(usual, |seeds| seeds.parse().expect("KIT_SEEDS is a number"))
+}
+
 /// What a seed did.
 #[derive(Debug, Default)]
 struct Figures {
@@ -75,11 +80,11 @@ async fn drained(seed: u64, wrong: Wrong) -> Result<Figures, String> {
 #[tokio::test(start_paused = true)]
 async fn drains_under_faults_keep_every_promise() {
     let mut sum = Figures::default();
-    for seed in 0..600 {
+    for seed in 0..seeds(600) {
         let figures = drained(seed, Wrong::default()).await;
         sum.add(&figures.unwrap_or_else(|broken| panic!("seed {seed}: {broken}")));
     }
-    println!("600 seeds drained: {sum:?}");
+    println!("{} seeds drained: {sum:?}", seeds(600));
     assert!(sum.faults > 1_000 && sum.fenced > 100 && sum.failed_drains > 500, "hardly a test: {sum:?}");
     assert!(sum.crashed * 100 < sum.events, "faults kill hardly an event: {sum:?}");
 }
@@ -159,11 +164,11 @@ async fn ran(seed: u64, wrong: Wrong) -> Result<Figures, String> {
 #[tokio::test(start_paused = true)]
 async fn running_workers_under_faults_keep_every_promise() {
     let mut sum = Figures::default();
-    for seed in 0..150 {
+    for seed in 0..seeds(150) {
         let figures = ran(seed, Wrong::default()).await;
         sum.add(&figures.unwrap_or_else(|broken| panic!("seed {seed}: {broken}")));
     }
-    println!("150 seeds run by two workers: {sum:?}");
+    println!("{} seeds run by two workers: {sum:?}", seeds(150));
     assert!(sum.faults > 1_000 && sum.fenced > 50, "hardly a test: {sum:?}");
     assert!(sum.crashed * 100 < sum.events, "faults kill hardly an event: {sum:?}");
 }
