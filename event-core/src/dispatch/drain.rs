@@ -75,7 +75,7 @@ async fn round<S: Storage>(
                 // Nobody aborts a lane here, and it runs little of the user's code unguarded: a handler's destructor, say.
                 Some(Err(error)) => {
                     let inbox = names.get(&error.id()).copied().unwrap_or_default();
-                    drop(first_error.get_or_insert_with(|| lost_task(inbox, error)));
+                    first_error.get_or_insert_with(|| lost_task(inbox, error));
                 }
             },
             () = tokio::time::sleep(third) => drop(leases.renew(shared).await?),
