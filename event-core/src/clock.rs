@@ -41,6 +41,11 @@ impl Clock {
         }
     }
 
+    /// Whether it stands still until it is moved.
+    pub(crate) fn is_manual(&self) -> bool {
+        self.manual.is_some()
+    }
+
     /// Moves a manual clock forward; the system's clock does not listen.
     pub fn advance(&self, by: Duration) {
         if let Some(time) = &self.manual {

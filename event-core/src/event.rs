@@ -93,7 +93,7 @@ pub struct EventDescriptor {
     parts: EventParts,
 }
 
-/// A decoded event without its type: an `Arc<Recorded<E>>`.
+/// An `Arc<Recorded<E>>` without its type.
 pub(crate) type Decoded = Result<Arc<dyn Any + Send + Sync>, DecodeError>;
 
 /// What the derive hands over. Not part of the public face: its fields change with the derive.

@@ -112,7 +112,7 @@ mod tests {
     struct Opaque;
 
     #[test]
-    #[allow(clippy::needless_borrow, reason = "the reference is what the lookup turns on")]
+    #[allow(clippy::needless_borrow, reason = "as the derive writes it: one reference decides between the two")]
     fn the_probe_finds_the_schema_where_there_is_one() {
         let mut generator = SchemaGenerator::default();
         let typed = (&Probe::<u8>::new()).schema(&mut generator);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Dispatcher;
 use super::plan::{BuildErrors, plan};
-use super::shared::{BlockedHook, FailedDelivery, FailureHook, Options, Shared, warn_blocked};
+use super::shared::{BlockedHook, FailedDelivery, FailureHook, Options, Shared, guarded, warn_blocked};
 use super::tail::Tail;
 use super::watchdog::{Blocked, Watchdog};
 use crate::clock::Clock;
@@ -64,6 +64,14 @@ impl<S: Storage> Builder<S> {
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
         self
+    }
+
+    pub(crate) fn its_clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    pub(crate) fn storage_mut(&mut self) -> &mut S {
+        &mut self.storage
     }
 
     /// How long an inbox stays with a worker that says nothing any more. 10 seconds by default, 100 ms at least.
@@ -129,7 +137,7 @@ impl<S: Storage> Builder<S> {
             inboxes.retain(|inbox| only.iter().any(|name| name == inbox.name()));
         }
         self.storage.provide(&mut self.states);
-        let plans = plan(&inboxes, registry::events(), &self.expected, &self.states)?;
+        let plans = plan(&inboxes, registry::inboxes(), registry::events(), &self.expected, &self.states)?;
         if plans.is_empty() {
             tracing::warn!("no inbox is linked: the dispatcher has nothing to do");
         }
@@ -140,7 +148,7 @@ impl<S: Storage> Builder<S> {
         let watchdog = Watchdog::start(self.options.blocked_after, move |blocked| {
             warn_blocked(&blocked);
             if let Some(hook) = &hook {
-                hook(&blocked);
+                guarded("on_blocked", || hook(&blocked));
             }
         });
         let shared = Shared {

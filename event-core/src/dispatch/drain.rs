@@ -1,11 +1,12 @@
 //! A drain: all that is due, also what handlers record meanwhile, and then an end.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-use super::lane::Lane;
+use super::lane::{Lane, lost_task};
 use super::leases::Leases;
 use super::report::Report;
 use super::shared::Shared;
@@ -52,12 +53,15 @@ async fn round<S: Storage>(
     lanes: Vec<Lane<S>>,
 ) -> Result<Vec<Lane<S>>, StorageError> {
     let mut tasks = JoinSet::new();
+    let mut names = HashMap::new();
     for mut lane in lanes {
-        tasks.spawn(async move {
+        let name = lane.plan.name();
+        let task = tasks.spawn(async move {
             lane.refresh_due().await?;
             lane.advance(None).await?;
             Ok::<_, StorageError>(lane)
         });
+        names.insert(task.id(), name);
     }
     let mut lanes = Vec::new();
     let mut first_error = None;
@@ -68,8 +72,11 @@ async fn round<S: Storage>(
                 None => break,
                 Some(Ok(Ok(lane))) => lanes.push(lane),
                 Some(Ok(Err(error))) => drop(first_error.get_or_insert(error)),
-                // A lane's task runs none of the user's code unguarded, and nobody aborts it.
-                Some(Err(_)) => {}
+                // Nobody aborts a lane here, and it runs little of the user's code unguarded: a handler's destructor, say.
+                Some(Err(error)) => {
+                    let inbox = names.get(&error.id()).copied().unwrap_or_default();
+                    first_error.get_or_insert_with(|| lost_task(inbox, error));
+                }
             },
             () = tokio::time::sleep(third) => drop(leases.renew(shared).await?),
         }

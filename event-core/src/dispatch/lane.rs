@@ -434,6 +434,8 @@ impl<S: Storage> Lane<S> {
         let now = self.shared.clock.now();
         let before = due.failure;
         let Some(log) = self.logs.iter().position(|log| log.name == before.key.event.log) else {
+            // It would be due for ever, and the lane would do nothing else.
+            self.give_up_row(&before, verdict::no_longer_taken(&before, now));
             return Ok(());
         };
         let interrupted = before.started_at.is_some();
@@ -461,11 +463,15 @@ impl<S: Storage> Lane<S> {
 
     /// Makes a row a dead letter without an attempt.
     fn bury(&mut self, log: usize, before: &Failure, row: Failure) {
+        self.give_up_row(before, row);
+        self.row_ended(&(log, before.subject.clone()), before);
+    }
+
+    fn give_up_row(&mut self, before: &Failure, row: Failure) {
         self.counters.count_dead();
         tracing::warn!(inbox = row.key.inbox, event = %row.key.event, error = row.error, "dead letter");
         self.changes.push(FailureChange::Update { failure: row, attempts: before.attempts });
         self.urgent = true;
-        self.row_ended(&(log, before.subject.clone()), before);
     }
 
     /// Runs one attempt with nothing beside it, and saves its end.
@@ -733,7 +739,7 @@ async fn told_to_stop(stop: &mut Option<&mut watch::Receiver<bool>>) {
     }
 }
 
-fn lost_task(inbox: &str, error: tokio::task::JoinError) -> StorageError {
+pub(crate) fn lost_task(inbox: &str, error: tokio::task::JoinError) -> StorageError {
     StorageError::new(
         StorageErrorKind::Other,
         format!("inbox `{inbox}`: a handler's task ended without an answer; reloading"),

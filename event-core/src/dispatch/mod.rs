@@ -116,8 +116,21 @@ impl<S: Storage> Dispatcher<S> {
     /// # Errors
     /// Any error of the storage.
     pub async fn next_due(&self) -> Result<Option<chrono::DateTime<chrono::Utc>>, StorageError> {
-        let inboxes: Vec<_> = self.inboxes().into_iter().map(str::to_owned).collect();
+        self.next_due_except(&[]).await
+    }
+
+    /// When the next failure row of its inboxes but these is due.
+    pub(crate) async fn next_due_except(
+        &self,
+        left_out: &[String],
+    ) -> Result<Option<chrono::DateTime<chrono::Utc>>, StorageError> {
+        let inboxes = self.inboxes().into_iter().map(str::to_owned);
+        let inboxes: Vec<_> = inboxes.filter(|inbox| !left_out.contains(inbox)).collect();
         Ok(self.shared.storage.next_due(&inboxes).await?.into_iter().map(|(_, due)| due).min())
+    }
+
+    pub(crate) fn drain_rounds(&self) -> usize {
+        self.shared.options.drain_rounds
     }
 
     /// What each inbox did since the dispatcher was built.

@@ -174,15 +174,17 @@ impl Filter {
     }
 }
 
-/// Checks all inboxes and enums together, and plans each inbox.
+/// Checks all inboxes and enums together, and plans each inbox. Those that are expected may be any of the `linked` ones.
 pub(crate) fn plan(
     inboxes: &[&'static InboxDescriptor],
+    linked: &[&'static InboxDescriptor],
     events: &[&'static EventDescriptor],
     expected: &[String],
     states: &States,
 ) -> Result<Vec<Plan>, BuildErrors> {
     let mut errors = Vec::new();
-    check_names(inboxes, expected, &mut errors);
+    check_names(inboxes, &mut errors);
+    check_expected(linked, expected, &mut errors);
     check_actions(events, &mut errors);
     let mut plans = Vec::new();
     for &inbox in inboxes {
@@ -197,16 +199,19 @@ pub(crate) fn plan(
     if errors.is_empty() { Ok(plans) } else { Err(BuildErrors(errors)) }
 }
 
-fn check_names(inboxes: &[&'static InboxDescriptor], expected: &[String], errors: &mut Vec<BuildError>) {
+fn check_names(inboxes: &[&'static InboxDescriptor], errors: &mut Vec<BuildError>) {
     let mut places = HashMap::new();
     for inbox in inboxes {
         if let Some(first) = places.insert(inbox.name(), inbox.location()) {
             errors.push(BuildError::DuplicateInbox { name: inbox.name(), first, second: inbox.location() });
         }
     }
+}
+
+fn check_expected(linked: &[&'static InboxDescriptor], expected: &[String], errors: &mut Vec<BuildError>) {
+    let linked: Vec<_> = linked.iter().map(|inbox| inbox.name()).collect();
     for name in expected {
-        if !places.contains_key(name.as_str()) {
-            let linked: Vec<_> = inboxes.iter().map(|inbox| inbox.name()).collect();
+        if !linked.contains(&name.as_str()) {
             let linked = if linked.is_empty() { "none".to_owned() } else { linked.join(", ") };
             errors.push(BuildError::NotLinked { name: name.clone(), linked });
         }

@@ -1,6 +1,7 @@
 //! What all lanes of a dispatcher share.
 
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -111,8 +112,15 @@ impl<S: Storage> Shared<S> {
             "delivery failed"
         );
         if let Some(hook) = &self.on_failure {
-            hook(&FailedDelivery { event, failure });
+            guarded("on_failure", || hook(&FailedDelivery { event, failure }));
         }
+    }
+}
+
+/// Runs a hook of the user's: its panic must not end the lane, or the watchdog, that tells it something.
+pub(crate) fn guarded(name: &'static str, hook: impl FnOnce()) {
+    if std::panic::catch_unwind(AssertUnwindSafe(hook)).is_err() {
+        tracing::error!(hook = name, "the dispatcher's hook panicked");
     }
 }
 

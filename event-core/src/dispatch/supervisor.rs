@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 
-use super::lane::Lane;
+use super::lane::{Lane, lost_task};
 use super::leases::Leases;
 use super::shared::Shared;
 use crate::storage::{Storage, StorageError, StorageErrorKind};
@@ -74,12 +74,23 @@ impl<S: Storage> Supervisor<S> {
             let all_held = self.shared.plans.iter().all(|plan| self.leases.holds(plan.name()));
             let third = self.shared.options.lease / 3;
             let pause = if all_held { third } else { third.min(Duration::from_secs(1)) };
-            let next_end = self.pauses.values().map(|pause| pause.until).min();
-            let wake_at = next_end.map_or(Instant::now() + pause, |end| end.min(Instant::now() + pause));
+            let now = Instant::now();
+            // Only of pauses to come: one that is over has been acted on, and stays known for the length of the next.
+            let next_end = self.pauses.values().map(|pause| pause.until).filter(|&end| end > now).min();
+            let wake_at = next_end.map_or(now + pause, |end| end.min(now + pause));
             tokio::select! {
                 () = &mut shutdown => return Ok(()),
-                Some(ended) = self.tasks.join_next() => if let Ok((inbox, result)) = ended {
-                    self.lane_ended(inbox, result).await?;
+                Some(ended) = self.tasks.join_next() => match ended {
+                    Ok((inbox, result)) => self.lane_ended(inbox, result).await?,
+                    Err(error) => {
+                        // One that was aborted, its lease lost, is no longer among the lanes; this one panicked (a handler's
+                        // destructor, say).
+                        let lost = self.lanes.iter().find(|(_, lane)| lane.task.id() == error.id());
+                        if let Some(inbox) = lost.map(|(inbox, _)| inbox.clone()) {
+                            let error = lost_task(&inbox, error);
+                            self.lane_ended(inbox, Err(error)).await?;
+                        }
+                    }
                 },
                 () = tokio::time::sleep_until(wake_at) => {
                     let kept = self.keep().await;
@@ -210,9 +221,9 @@ async fn poll<S: Storage>(shared: Arc<Shared<S>>) {
                 pause = shared.options.poll_min;
             }
             () = tokio::time::sleep(pause) => {
-                // Each is asked, since asking sets it back.
-                let busy = shared.tails.values().filter(|tail| tail.was_busy()).count();
-                pause = if busy > 0 { shared.options.poll_min } else { (pause * 2).min(shared.options.poll_max) };
+                // Each is asked, since asking resets it.
+                let busy = shared.tails.values().filter(|tail| tail.was_busy()).count() > 0;
+                pause = if busy { shared.options.poll_min } else { (pause * 2).min(shared.options.poll_max) };
             }
         }
         shared.bump();

@@ -10,10 +10,13 @@ use crate::names::EventRef;
 use crate::recorded::StoredEvent;
 use crate::storage::{Failure, FailureKey, FailureState, stored_text};
 
+/// The longest wait: what is put off beyond it is put off to it, so that every database can store when.
+const LONGEST_WAIT: TimeDelta = TimeDelta::days(100 * 365);
 const SHORTEST_SNOOZE: Duration = Duration::from_millis(1);
 
 /// The end of an attempt.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "lives for a moment only, and mostly without a row: not worth a box")]
 pub(crate) enum Verdict {
     /// No row is left.
     Done,
@@ -113,6 +116,22 @@ pub(crate) fn gone(before: &Failure, now: DateTime<Utc>) -> Failure {
     row
 }
 
+/// The dead letter of an event in a log that the inbox no longer takes events of.
+pub(crate) fn no_longer_taken(before: &Failure, now: DateTime<Utc>) -> Failure {
+    let mut row = before.clone();
+    row.state = FailureState::Dead;
+    row.next_attempt_at = None;
+    row.started_at = None;
+    row.error = format!(
+        "the inbox takes no events of log `{}` any more; the last failure: {}",
+        before.key.event.log,
+        if before.error.is_empty() { "none" } else { &before.error }
+    );
+    row.error = stored_text(&row.error);
+    row.last_failed_at = now;
+    row
+}
+
 fn row(plan: &Plan, event: &StoredEvent, before: Option<&Failure>, now: DateTime<Utc>) -> Failure {
     match before {
         Some(before) => Failure { started_at: None, ..before.clone() },
@@ -136,5 +155,6 @@ fn row(plan: &Plan, event: &StoredEvent, before: Option<&Failure>, now: DateTime
 }
 
 fn later(now: DateTime<Utc>, wait: Duration) -> DateTime<Utc> {
-    TimeDelta::from_std(wait).ok().and_then(|wait| now.checked_add_signed(wait)).unwrap_or(now)
+    let wait = TimeDelta::from_std(wait).unwrap_or(TimeDelta::MAX).min(LONGEST_WAIT);
+    now.checked_add_signed(wait).unwrap_or(DateTime::<Utc>::MAX_UTC)
 }

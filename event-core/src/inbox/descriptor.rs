@@ -138,7 +138,7 @@ impl Settings {
     };
 }
 
-type When = fn(&Delivery<'_>) -> Result<bool, InboxError>;
+type Filter = fn(&Delivery<'_>) -> Result<bool, InboxError>;
 type Handler = for<'a> fn(&'a Delivery<'a>) -> Pin<Box<dyn Future<Output = InboxResult> + Send + 'a>>;
 
 /// What the macro hands over. Not part of the public face: its fields change with the macro.
@@ -151,7 +151,7 @@ pub struct InboxParts {
     /// The actions of `on(...)`; empty for every action of the event argument.
     pub on: fn() -> Vec<ActionRef>,
     /// The filters of `when`, in order.
-    pub when: &'static [When],
+    pub when: &'static [Filter],
     pub call: Handler,
 }
 

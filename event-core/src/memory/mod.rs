@@ -58,6 +58,10 @@ impl MemoryLog {
         Self { clock, ..Self::default() }
     }
 
+    pub(crate) fn set_clock(&mut self, clock: Clock) {
+        self.clock = clock;
+    }
+
     /// Records one event at once.
     ///
     /// # Errors

@@ -31,6 +31,7 @@ pub(super) struct CursorRow {
 #[derive(Clone, Debug)]
 pub(super) struct Lease {
     pub(super) owner: String,
+    pub(super) epoch: i64,
     pub(super) until: Instant,
 }
 

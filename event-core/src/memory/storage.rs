@@ -61,14 +61,15 @@ impl Storage for MemoryLog {
             if held {
                 continue;
             }
+            // One epoch for all its cursors, also for one that was placed later than the others.
+            let rows = state.cursors.iter().filter(|((inbox, _), _)| inbox == wish.inbox);
+            let epoch = rows.map(|(_, row)| row.epoch).max().unwrap_or(0) + 1;
             let until = Instant::now() + lease;
-            state.leases.insert(wish.inbox.to_owned(), Lease { owner: owner.to_owned(), until });
+            state.leases.insert(wish.inbox.to_owned(), Lease { owner: owner.to_owned(), epoch, until });
             let mut cursors = Vec::new();
-            let mut epoch = 0;
             for ((inbox, log), row) in &mut state.cursors {
                 if inbox == wish.inbox {
-                    row.epoch += 1;
-                    epoch = row.epoch;
+                    row.epoch = epoch;
                     cursors.push(LoadedCursor { log: log.clone(), saves: row.saves, cursor: row.cursor.clone() });
                 }
             }
@@ -91,8 +92,9 @@ impl Storage for MemoryLog {
     async fn renew(&self, owner: &str, lease: Duration, held: &[(String, i64)]) -> Result<Vec<String>, StorageError> {
         let mut state = self.lock();
         let mut still = Vec::new();
-        for (inbox, _) in held {
-            if let Some(known) = state.leases.get_mut(inbox).filter(|known| known.owner == owner) {
+        for (inbox, epoch) in held {
+            let ours = |known: &&mut Lease| known.owner == owner && known.epoch == *epoch;
+            if let Some(known) = state.leases.get_mut(inbox).filter(ours) {
                 known.until = Instant::now() + lease;
                 still.push(inbox.clone());
             }
@@ -100,9 +102,9 @@ impl Storage for MemoryLog {
         Ok(still)
     }
 
-    async fn release(&self, owner: &str, inbox: &str, _epoch: i64) -> Result<(), StorageError> {
+    async fn release(&self, owner: &str, inbox: &str, epoch: i64) -> Result<(), StorageError> {
         let mut state = self.lock();
-        if state.leases.get(inbox).is_some_and(|held| held.owner == owner) {
+        if state.leases.get(inbox).is_some_and(|held| held.owner == owner && held.epoch == epoch) {
             state.leases.remove(inbox);
         }
         Ok(())

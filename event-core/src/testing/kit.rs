@@ -53,22 +53,24 @@ pub struct TestKit<S: Storage = MemoryLog> {
     dispatcher: Dispatcher<S>,
     clock: Clock,
     /// Events up to here were forgotten, per log.
-    pub(super) forgotten: HashMap<LogName, i64>,
+    pub(super) forgotten: HashMap<&'static str, i64>,
 }
 
 impl TestKit<MemoryLog> {
-    /// A kit over a new in-memory log; `configure` gives state, or names the inboxes to run.
+    /// A kit over a new in-memory log; `configure` gives state, names the inboxes to run, or gives a manual clock.
     ///
     /// # Errors
     /// What keeps the dispatcher from being built.
     pub async fn in_memory(configure: impl FnOnce(Builder<MemoryLog>) -> Builder<MemoryLog>) -> Result<Self, KitError> {
-        let clock = Clock::manual(Utc::now().trunc_subsecs(6));
-        Self::with_clock(MemoryLog::with_clock(clock.clone()), clock, configure).await
+        let (mut builder, clock) = configured(MemoryLog::new(), configure);
+        builder.storage_mut().set_clock(clock.clone());
+        Self::built(builder, clock).await
     }
 }
 
 impl<S: Storage> TestKit<S> {
-    /// A kit over this storage. Its inboxes are registered at once: they see everything recorded from here on.
+    /// A kit over this storage. Its inboxes are registered at once: they see everything recorded from here on. Its clock is
+    /// the manual one that `configure` gives, or one of its own.
     ///
     /// # Errors
     /// What keeps the dispatcher from being built, or the storage from being used.
@@ -76,15 +78,12 @@ impl<S: Storage> TestKit<S> {
         storage: impl Into<S>,
         configure: impl FnOnce(Builder<S>) -> Builder<S>,
     ) -> Result<Self, KitError> {
-        Self::with_clock(storage.into(), Clock::manual(Utc::now().trunc_subsecs(6)), configure).await
+        let (builder, clock) = configured(storage.into(), configure);
+        Self::built(builder, clock).await
     }
 
-    async fn with_clock(
-        storage: S,
-        clock: Clock,
-        configure: impl FnOnce(Builder<S>) -> Builder<S>,
-    ) -> Result<Self, KitError> {
-        let dispatcher = configure(Dispatcher::<S>::builder(storage).clock(clock.clone())).build()?;
+    async fn built(builder: Builder<S>, clock: Clock) -> Result<Self, KitError> {
+        let dispatcher = builder.build()?;
         dispatcher.register().await?;
         Ok(Self { dispatcher, clock, forgotten: HashMap::new() })
     }
@@ -128,16 +127,24 @@ impl<S: Storage> TestKit<S> {
         self.dispatcher.drain().await
     }
 
-    /// Delivers everything to its end, moving the clock to each next attempt: nothing is left but dead letters.
+    /// Delivers everything to its end, moving the clock to each next attempt: nothing is left but dead letters, and what
+    /// other workers hold. The report is not `complete` when there was no end after as many moves as a drain has rounds
+    /// ([`Builder::drain_rounds`]): a handler that snoozes again and again, say.
     ///
     /// # Errors
     /// Any error of the storage.
     pub async fn run_to_end(&self) -> Result<Report, StorageError> {
         let before = self.dispatcher.report();
         let mut last = self.drain().await?;
+        let mut moves = 0;
         while last.complete
-            && let Some(due) = self.dispatcher.next_due().await?
+            && let Some(due) = self.dispatcher.next_due_except(&last.held_elsewhere).await?
         {
+            if moves == self.dispatcher.drain_rounds() {
+                last.complete = false;
+                break;
+            }
+            moves += 1;
             self.clock.advance_to(due);
             last = self.drain().await?;
         }
@@ -158,8 +165,8 @@ impl<S: Storage> TestKit<S> {
 
     /// Every event of a log, oldest first, that was recorded since [`TestKit::forget_recorded`].
     pub(super) async fn stored(&self, log: &'static str) -> Result<Vec<std::sync::Arc<StoredEvent>>, StorageError> {
+        let after = self.forgotten.get(log).copied().unwrap_or(0);
         let log = LogName::from_static(log);
-        let after = self.forgotten.get(&log).copied().unwrap_or(0);
         let read = Read { log: &log, after: Some(after), limit: u64::from(u32::MAX), also: &IdSet::new() };
         let events = self.storage().read(read).await?;
         Ok(events.into_iter().map(|event| event.unwrap_or_else(|broken| broken.event)).collect())
@@ -172,11 +179,22 @@ impl<S: Storage> TestKit<S> {
     pub async fn forget_recorded(&mut self) -> Result<(), StorageError> {
         for event in registry::events() {
             if let Some(newest) = self.stored(event.log()).await?.last() {
-                self.forgotten.insert(LogName::from_static(event.log()), newest.id());
+                self.forgotten.insert(event.log(), newest.id());
             }
         }
         Ok(())
     }
+}
+
+/// The builder with the kit's clock: a clock that runs by itself is no clock for a test.
+fn configured<S: Storage>(storage: S, configure: impl FnOnce(Builder<S>) -> Builder<S>) -> (Builder<S>, Clock) {
+    let clock = Clock::manual(Utc::now().trunc_subsecs(6));
+    let builder = configure(Dispatcher::<S>::builder(storage).clock(clock.clone()));
+    if builder.its_clock().is_manual() {
+        let clock = builder.its_clock().clone();
+        return (builder, clock);
+    }
+    (builder.clock(clock.clone()), clock)
 }
 
 impl<S: Storage> std::fmt::Debug for TestKit<S> {
