@@ -153,10 +153,7 @@ fn redact(message: &str) -> String {
         return message.to_owned();
     }
     // A message of the user's own `Deserialize`, or one of a form not known here: it may quote what it read.
-    match message.find(['"', '`', '\'']) {
-        Some(quote) => format!("{}(value left out)", &message[..quote]),
-        None => message.to_owned(),
-    }
+    "its type refused the value (the message is left out, since it may quote the value)".to_owned()
 }
 
 fn kind_of(value: &Value) -> &'static str {
@@ -322,7 +319,10 @@ mod tests {
         for (message, shown) in [
             ("invalid type: string \"Ada, expected x\", expected a map", "invalid type: string, expected a map"),
             ("unknown variant `Ada`, expected `a` or `b`", "unknown variant, expected `a` or `b`"),
-            ("cannot parse \"Ada\" as a date", "cannot parse (value left out)"),
+            (
+                "bad address of Ada",
+                "its type refused the value (the message is left out, since it may quote the value)",
+            ),
             ("missing field `from`", "missing field `from`"),
         ] {
             assert_eq!(redact(message), shown);

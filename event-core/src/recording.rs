@@ -234,6 +234,12 @@ impl Draft {
         if !(1..=9999).contains(&occurred_at.year()) {
             return Err(RecordingError::BadTime { event, action, year: occurred_at.year() });
         }
+        let metadata = self.metadata?;
+        let nested = metadata.values().map(depth).max().unwrap_or(0) + 1;
+        if nested > DEPTH_MAX {
+            let problem = format!("is nested {nested} levels deep; {DEPTH_MAX} at most, or it could not be read back");
+            return Err(RecordingError::BadText { event, action, what: "the metadata", problem });
+        }
         let snapshot =
             self.snapshot.transpose().map_err(|reason| RecordingError::Snapshot { event, action, reason })?;
         Ok(NewEvent {
@@ -242,7 +248,7 @@ impl Draft {
             actor,
             action,
             version: self.version,
-            metadata: self.metadata?,
+            metadata,
             snapshot,
             context: self.context,
             correlation_id: self.correlation_id,
@@ -251,6 +257,17 @@ impl Draft {
             // What the coarsest database keeps, so that an event reads back as it was recorded.
             occurred_at: occurred_at.trunc_subsecs(6),
         })
+    }
+}
+
+/// How deep metadata may be nested: serde_json reads no more than 128 levels.
+const DEPTH_MAX: usize = 100;
+
+fn depth(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
+        Value::Object(map) => 1 + map.values().map(depth).max().unwrap_or(0),
+        _ => 0,
     }
 }
 

@@ -1,7 +1,8 @@
 //! `db.transact(...)`: a transaction that begins as recording wants it, and wakes the dispatcher when it is committed.
 
 use sea_orm::{
-    DatabaseConnection, DatabaseTransaction, DbErr, SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, SqliteTransactionMode,
+    TransactionOptions, TransactionTrait,
 };
 
 use crate::wake;
@@ -12,6 +13,32 @@ use crate::wake;
 /// writer came between, whatever the busy time-out.
 pub(crate) fn options() -> TransactionOptions {
     TransactionOptions { sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate), ..Default::default() }
+}
+
+/// Commits a transaction that no other one is around.
+///
+/// SQLite ends a transaction by itself on some errors (a conflict that rolls back, a full disk), and the driver, which counts
+/// transactions, would keep such a connection "in a transaction" for ever: later commits on it would be none. So its COMMIT is
+/// sent as a statement, and the driver is given an empty transaction to count down by.
+pub(crate) async fn commit(transaction: DatabaseTransaction) -> Result<(), DbErr> {
+    if transaction.get_database_backend() == DbBackend::Sqlite {
+        if let Err(error) = transaction.execute_unprepared("COMMIT").await {
+            // The commit's own error is the one that counts.
+            let _ = roll_back(transaction).await;
+            return Err(error);
+        }
+        transaction.execute_unprepared("BEGIN").await?;
+    }
+    transaction.commit().await
+}
+
+/// Rolls back a transaction that no other one is around, also one that the database ended by itself.
+pub(crate) async fn roll_back(transaction: DatabaseTransaction) -> Result<(), DbErr> {
+    if transaction.get_database_backend() == DbBackend::Sqlite {
+        // Gives the driver one to roll back; where there still is one this fails, and changes nothing.
+        let _ = transaction.execute_unprepared("BEGIN").await;
+    }
+    transaction.rollback().await
 }
 
 /// Transactions on a connection.
@@ -53,13 +80,13 @@ impl Transact for DatabaseConnection {
         let transaction = self.begin_with_options(options()).await?;
         match work(&transaction).await {
             Ok(value) => {
-                transaction.commit().await?;
+                commit(transaction).await?;
                 wake::committed();
                 Ok(value)
             }
             Err(error) => {
                 // The work's own error says more than one of the rollback, which dropping repeats anyway.
-                let _ = transaction.rollback().await;
+                let _ = roll_back(transaction).await;
                 Err(error)
             }
         }

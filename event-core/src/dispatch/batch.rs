@@ -23,7 +23,8 @@ impl<S: Storage> Lane<S> {
     pub(crate) async fn next_batch(&mut self) -> Result<bool, StorageError> {
         let mut batch: Vec<Taken> = Vec::new();
         let mut any = false;
-        while batch.len() < self.shared.options.batch {
+        // Bounded by what is taken, parked ones included: those wait for a save.
+        for _ in 0..self.shared.options.batch {
             let taken = match self.ready.pop_front() {
                 Some(taken) => taken,
                 None => match self.next_event().await? {
@@ -56,7 +57,7 @@ impl<S: Storage> Lane<S> {
     fn is_parked(&mut self, taken: &Taken) -> bool {
         let key = taken.subject_key();
         let Some(order) = self.order.as_mut().filter(|order| order.is_blocked(&key)) else { return false };
-        order.block(key);
+        order.add_row(key, taken.id(), true);
         self.park(taken);
         true
     }
@@ -68,7 +69,7 @@ impl<S: Storage> Lane<S> {
         let mut results = Vec::with_capacity(batch.len());
         for taken in &batch {
             let result = self.deliver_in(taken, 1, &transaction).await;
-            let undone = undoes(&result) || shared.storage.is_doubtful(&transaction);
+            let undone = shared.storage.is_doubtful(&transaction) || undoes(&result);
             results.push(result);
             if undone {
                 shared.storage.rollback(transaction).await?;

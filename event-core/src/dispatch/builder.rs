@@ -138,6 +138,10 @@ impl<S: Storage> Builder<S> {
         }
         self.storage.provide(&mut self.states);
         let plans = plan(&inboxes, registry::inboxes(), registry::events(), &self.expected, &self.states)?;
+        let (plans, idle): (Vec<_>, Vec<_>) = plans.into_iter().partition(|plan| !plan.logs.is_empty());
+        for plan in idle {
+            tracing::warn!(inbox = plan.name(), "no event that this inbox takes is linked: it has nothing to do");
+        }
         if plans.is_empty() {
             tracing::warn!("no inbox is linked: the dispatcher has nothing to do");
         }
@@ -161,6 +165,7 @@ impl<S: Storage> Builder<S> {
             options: self.options,
             on_failure: self.on_failure,
             watchdog,
+            working: tokio::sync::Mutex::default(),
             owner: format!("{}-{:016x}", std::process::id(), fastrand::u64(..)),
         };
         Ok(Dispatcher { shared: Arc::new(shared) })

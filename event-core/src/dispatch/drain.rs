@@ -57,8 +57,8 @@ async fn round<S: Storage>(
     for mut lane in lanes {
         let name = lane.plan.name();
         let task = tasks.spawn(async move {
-            lane.refresh_due().await?;
-            lane.advance(None).await?;
+            lane.begin_round().await?;
+            lane.advance().await?;
             Ok::<_, StorageError>(lane)
         });
         names.insert(task.id(), name);
@@ -66,6 +66,7 @@ async fn round<S: Storage>(
     let mut lanes = Vec::new();
     let mut first_error = None;
     let third: Duration = shared.options.lease / 3;
+    let mut renewal = tokio::time::interval_at(tokio::time::Instant::now() + third, third);
     loop {
         tokio::select! {
             ended = tasks.join_next() => match ended {
@@ -78,7 +79,7 @@ async fn round<S: Storage>(
                     first_error.get_or_insert_with(|| lost_task(inbox, error));
                 }
             },
-            () = tokio::time::sleep(third) => drop(leases.renew(shared).await?),
+            _ = renewal.tick() => drop(leases.renew(shared).await?),
         }
     }
     match first_error {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -25,14 +25,17 @@ use super::verdict::{self, Verdict, judge};
 use super::watchdog::Slot;
 use crate::cursor::{CEILING_BLOCK, CEILING_BLOCK_MIN, Cursor, IdSet};
 use crate::inbox::{InboxResult, LoadedEvent};
-use crate::names::LogName;
+use crate::names::{EventRef, LogName};
 use crate::storage::{
-    Claimed, CursorSave, DueFailure, Failure, FailureChange, FailureState, Save, Storage, StorageError,
+    Claimed, CursorSave, DueFailure, Failure, FailureChange, FailureKey, FailureState, Save, Storage, StorageError,
     StorageErrorKind,
 };
 
 /// A block of the ceiling that is used up faster than this is too short.
 const PACE: Duration = Duration::from_secs(1);
+
+/// How long a failure row waits for another delivery of its subject, in an ordered inbox.
+const SUBJECT_BUSY: TimeDelta = TimeDelta::seconds(1);
 
 /// How many due failure rows are loaded at a time.
 const DUE_PAGE: u64 = 64;
@@ -72,6 +75,8 @@ pub(crate) struct LogLane<S: Storage> {
     proof: S::Proof,
     page: Option<Arc<Page>>,
     at: usize,
+    /// No event beyond this one, for now: where a drain's round ends, whatever handlers record meanwhile.
+    until: i64,
     pub(crate) dirty: bool,
     /// How far the ceiling is raised next, and when it was raised last.
     block: i64,
@@ -89,6 +94,12 @@ enum Fill {
     NoLease,
 }
 
+/// Where the supervisor speaks to a lane.
+pub(crate) struct Orders {
+    pub(crate) stop: watch::Receiver<bool>,
+    pub(crate) due: watch::Receiver<Option<DateTime<Utc>>>,
+}
+
 pub(crate) struct Lane<S: Storage> {
     pub(crate) shared: Arc<Shared<S>>,
     pub(crate) plan: Arc<Plan>,
@@ -100,6 +111,8 @@ pub(crate) struct Lane<S: Storage> {
     /// Deliveries and rows worked on: a round of a drain that raises it not is the last.
     pub(crate) progress: u64,
     epoch: i64,
+    /// From the supervisor; `None` in a drain.
+    orders: Option<Orders>,
     counters: Arc<Counters>,
     lease: watch::Receiver<Instant>,
     running: JoinSet<Finished>,
@@ -123,21 +136,23 @@ impl<S: Storage> Lane<S> {
         let mut logs = Vec::new();
         for (name, filter) in &plan.logs {
             let loaded = claimed.cursors.iter().find(|cursor| cursor.log == *name);
-            if let (Some(loaded), Some(tail)) = (loaded, shared.tails.get(name)) {
-                logs.push(LogLane {
-                    name: name.clone(),
-                    filter: filter.clone(),
-                    cursor: Cursor::load(loaded.cursor.clone()),
-                    saves: loaded.saves,
-                    tail: tail.clone(),
-                    proof: S::Proof::default(),
-                    page: None,
-                    at: 0,
-                    dirty: false,
-                    block: CEILING_BLOCK_MIN,
-                    raised_at: Instant::now(),
-                });
-            }
+            let (Some(loaded), Some(tail)) = (loaded, shared.tails.get(name)) else {
+                return Err(no_cursor(plan.name(), name));
+            };
+            logs.push(LogLane {
+                name: name.clone(),
+                filter: filter.clone(),
+                cursor: Cursor::load(loaded.cursor.clone()),
+                saves: loaded.saves,
+                tail: tail.clone(),
+                proof: S::Proof::default(),
+                page: None,
+                at: 0,
+                until: i64::MAX,
+                dirty: false,
+                block: CEILING_BLOCK_MIN,
+                raised_at: Instant::now(),
+            });
         }
         let order =
             if plan.descriptor.settings().ordered { Some(load_order(&shared, &plan, &logs).await?) } else { None };
@@ -153,6 +168,7 @@ impl<S: Storage> Lane<S> {
             ready: VecDeque::new(),
             progress: 0,
             epoch: claimed.epoch,
+            orders: None,
             counters,
             lease,
             running: JoinSet::new(),
@@ -166,34 +182,41 @@ impl<S: Storage> Lane<S> {
     }
 
     /// Works until it is told to stop, then ends what runs, saves, and gives the inbox up.
-    pub(crate) async fn run(
-        mut self,
-        mut stop: watch::Receiver<bool>,
-        mut due: watch::Receiver<Option<DateTime<Utc>>>,
-    ) -> Result<(), StorageError> {
+    pub(crate) async fn run(mut self, orders: Orders) -> Result<(), StorageError> {
+        self.orders = Some(orders);
         let mut tails: Vec<_> = self.logs.iter().map(|log| log.tail.generation()).collect();
         loop {
             for tail in &mut tails {
                 tail.mark_unchanged();
             }
-            self.advance(Some(&mut stop)).await?;
-            if *stop.borrow() {
-                break;
+            self.advance().await?;
+            if self.is_stopping() {
+                return self.end().await;
             }
             let lazy_save = self.last_save + self.shared.options.save_idle_every;
             tokio::select! {
                 () = any_changed(&mut tails) => {}
                 () = until(&self.shared.clock, self.next_due) => {}
-                changed = due.changed() => {
-                    if changed.is_err() { break }
-                    let told = *due.borrow_and_update();
-                    self.next_due = earliest(self.next_due, told);
-                }
+                told = told(&mut self.orders) => self.obey(told)?,
                 () = tokio::time::sleep_until(lazy_save), if self.is_dirty() => self.save().await?,
-                changed = stop.changed() => if changed.is_err() { break },
             }
         }
-        self.end().await
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.orders.as_ref().is_some_and(|orders| *orders.stop.borrow())
+    }
+
+    /// Takes in what the supervisor said.
+    fn obey(&mut self, told: Told) -> Result<(), StorageError> {
+        match told {
+            Told::Stop => Ok(()),
+            Told::Due(due) => {
+                self.next_due = earliest(self.next_due, due);
+                Ok(())
+            }
+            Told::Nothing => Err(StorageError::fenced(self.plan.name())),
+        }
     }
 
     /// The last save, with nothing in flight if all ended in time; then the inbox is free.
@@ -207,14 +230,22 @@ impl<S: Storage> Lane<S> {
         self.shared.storage.release(&self.shared.owner, self.plan.name(), self.epoch).await
     }
 
+    /// Begins a round of a drain: to the end of each log as it is now.
+    pub(crate) async fn begin_round(&mut self) -> Result<(), StorageError> {
+        for log in &mut self.logs {
+            log.until = self.shared.storage.newest(&log.name).await?;
+        }
+        self.refresh_due().await
+    }
+
     /// Looks up anew when the next failure row is due: an operator may have retried a dead letter.
-    pub(crate) async fn refresh_due(&mut self) -> Result<(), StorageError> {
+    async fn refresh_due(&mut self) -> Result<(), StorageError> {
         self.next_due = next_due(&self.shared.storage, self.plan.name()).await?;
         Ok(())
     }
 
     /// Delivers what there is and what is due, until nothing is left to do now. Told to stop, it only ends what runs.
-    pub(crate) async fn advance(&mut self, mut stop: Option<&mut watch::Receiver<bool>>) -> Result<(), StorageError> {
+    pub(crate) async fn advance(&mut self) -> Result<(), StorageError> {
         let mut tails: Vec<_> = self.logs.iter().map(|log| log.tail.generation()).collect();
         let mut give_up: Option<Instant> = None;
         loop {
@@ -222,7 +253,7 @@ impl<S: Storage> Lane<S> {
                 let finished = joined.map_err(|error| lost_task(self.plan.name(), error))?;
                 self.finish(finished);
             }
-            let stopping = stop.as_ref().is_some_and(|stop| *stop.borrow());
+            let stopping = self.is_stopping();
             if stopping && give_up.is_none() {
                 give_up = Some(Instant::now() + self.shared.options.shutdown_timeout);
             }
@@ -240,7 +271,7 @@ impl<S: Storage> Lane<S> {
                 self.save().await?;
             }
             if self.running.is_empty() && (stopping || fill == Fill::AtTail) {
-                if self.urgent || stop.is_none() {
+                if self.urgent || self.orders.is_none() {
                     self.save().await?;
                 }
                 return Ok(());
@@ -259,7 +290,7 @@ impl<S: Storage> Lane<S> {
                         return Err(StorageError::fenced(self.plan.name()));
                     }
                 }
-                () = told_to_stop(&mut stop), if !stopping => {}
+                told = told(&mut self.orders) => self.obey(told)?,
                 () = tokio::time::sleep_until(give_up.unwrap_or(save_at)), if give_up.is_some() => {
                     tracing::warn!(
                         inbox = self.plan.name(),
@@ -285,6 +316,9 @@ impl<S: Storage> Lane<S> {
             if self.running.len() >= concurrency || self.order.as_ref().is_some_and(Order::is_full) {
                 return Ok(Fill::Full);
             }
+            if self.is_stopping() {
+                return Ok(Fill::Full);
+            }
             if !self.lease_holds() {
                 return Ok(Fill::NoLease);
             }
@@ -307,6 +341,9 @@ impl<S: Storage> Lane<S> {
     async fn fill_in_transactions(&mut self) -> Result<Fill, StorageError> {
         loop {
             tokio::task::coop::consume_budget().await;
+            if self.is_stopping() {
+                return Ok(Fill::Full);
+            }
             if !self.lease_holds() {
                 return Ok(Fill::NoLease);
             }
@@ -346,8 +383,12 @@ impl<S: Storage> Lane<S> {
                     self.progress += 1;
                     return Ok(Some(Taken { log: at, event }));
                 }
-                if !self.logs[at].turn_page(&self.shared.storage, self.plan.name()).await? {
+                // Pages of what others take are passed over here: not for ever, and not without a save now and then.
+                if self.is_stopping() || !self.logs[at].turn_page(&self.shared.storage, self.plan.name()).await? {
                     break;
+                }
+                if self.save_is_due() {
+                    self.save().await?;
                 }
             }
         }
@@ -413,8 +454,8 @@ impl<S: Storage> Lane<S> {
         if let Some(order) = &mut self.order {
             // From now on it is a failure row; those behind it wait as behind any other.
             let key = taken.subject_key();
-            let following = order.delivered(&key, true);
-            self.follow(&key, following);
+            let following = order.delivered(&key, taken.id(), true);
+            self.follow(following);
         }
         self.save().await?;
         self.run_alone(taken, begun).await
@@ -446,6 +487,11 @@ impl<S: Storage> Lane<S> {
             return Ok(());
         };
         let taken = Taken { log, event: Arc::new(LoadedEvent::from_read(event)) };
+        let key = taken.subject_key();
+        if self.order.as_mut().is_some_and(|order| !order.begin_row(&key, taken.id())) {
+            self.postpone(before, now);
+            return Ok(());
+        }
         let begun = verdict::begun(&self.plan, taken.event.stored(), Some(&before), now);
         self.changes.push(FailureChange::Update { failure: begun.clone(), attempts: before.attempts });
         if interrupted {
@@ -459,6 +505,15 @@ impl<S: Storage> Lane<S> {
             self.launch(taken, Some(begun), attempt).await;
             Ok(())
         }
+    }
+
+    /// Leaves a row for a little later: its subject has another delivery under way.
+    fn postpone(&mut self, before: Failure, now: DateTime<Utc>) {
+        let attempts = before.attempts;
+        let later = now + SUBJECT_BUSY;
+        self.next_due = earliest(self.next_due, Some(later));
+        self.changes
+            .push(FailureChange::Update { failure: Failure { next_attempt_at: Some(later), ..before }, attempts });
     }
 
     /// Makes a row a dead letter without an attempt.
@@ -531,9 +586,9 @@ impl<S: Storage> Lane<S> {
                     self.changes.push(FailureChange::Insert(*row));
                 }
                 self.close(&taken);
-                if self.order.is_some() {
-                    let following = self.order.as_mut().map(|order| order.delivered(&key, open)).unwrap_or_default();
-                    self.follow(&key, following);
+                if let Some(order) = &mut self.order {
+                    let following = order.delivered(&key, taken.id(), open);
+                    self.follow(following);
                 }
             }
             Some(before) => {
@@ -542,15 +597,16 @@ impl<S: Storage> Lane<S> {
                     Verdict::Done => FailureChange::Remove { key: before.key.clone(), attempts },
                     Verdict::Row(failure) => FailureChange::Update { failure: *failure, attempts },
                 });
-                if !open {
-                    self.row_ended(&key, &before);
+                match &mut self.order {
+                    Some(order) if open => order.row_waits(&key),
+                    _ if open => {}
+                    _ => self.row_ended(&key, &before),
                 }
             }
         }
     }
 
-    fn follow(&mut self, key: &SubjectKey, following: Following) {
-        debug_assert!(!following.unpark, "only the end of a failure row unparks: {key:?}");
+    fn follow(&mut self, following: Following) {
         self.ready.extend(following.start);
         for taken in &following.park {
             self.park(taken);
@@ -560,14 +616,10 @@ impl<S: Storage> Lane<S> {
     /// A failure row ended: in an ordered inbox the subject's next parked event is due.
     fn row_ended(&mut self, key: &SubjectKey, row: &Failure) {
         let Some(order) = &mut self.order else { return };
-        if order.row_ended(key) {
+        if let Some(next) = order.row_ended(key, row.key.event.id) {
             let due = self.shared.clock.now();
-            self.changes.push(FailureChange::Unpark {
-                inbox: row.key.inbox.clone(),
-                after: row.key.event.clone(),
-                subject: row.subject.clone(),
-                due,
-            });
+            let event = EventRef { log: row.key.event.log.clone(), id: next };
+            self.changes.push(FailureChange::Unpark { key: FailureKey { event, ..row.key.clone() }, due });
             self.next_due = earliest(self.next_due, Some(due));
         }
     }
@@ -629,6 +681,9 @@ impl<S: Storage> LogLane<S> {
     fn next_of_page(&mut self) -> Option<Arc<LoadedEvent>> {
         let page = self.page.as_ref()?;
         while let Some(event) = page.events.get(self.at) {
+            if event.stored().id() > self.until {
+                return None;
+            }
             self.at += 1;
             self.dirty = true;
             let id = event.stored().id();
@@ -655,7 +710,8 @@ impl<S: Storage> LogLane<S> {
 
     /// Reads the next page; false at the end of the log.
     async fn turn_page(&mut self, storage: &S, inbox: &str) -> Result<bool, StorageError> {
-        if self.page.as_ref().is_some_and(|page| self.tail.is_end(page)) {
+        let left = self.page.as_ref().is_some_and(|page| self.at < page.events.len());
+        if left || self.page.as_ref().is_some_and(|page| self.tail.is_end(page)) {
             return Ok(false);
         }
         let also = self.cursor.wanted_again();
@@ -692,11 +748,18 @@ impl<S: Storage> LogLane<S> {
     }
 }
 
+fn no_cursor(inbox: &str, log: &LogName) -> StorageError {
+    StorageError::new(
+        StorageErrorKind::Other,
+        format!("inbox `{inbox}` has no cursor in log `{log}`: it is being made anew"),
+    )
+}
+
 async fn load_order<S: Storage>(shared: &Shared<S>, plan: &Plan, logs: &[LogLane<S>]) -> Result<Order, StorageError> {
     let mut order = Order::default();
-    for (log, subject, rows) in shared.storage.open_subjects(plan.name()).await? {
-        if let Some(at) = logs.iter().position(|lane| lane.name == log) {
-            order.set_open((at, subject), rows);
+    for row in shared.storage.open_failures(plan.name()).await? {
+        if let Some(at) = logs.iter().position(|lane| lane.name == row.event.log) {
+            order.add_row((at, row.subject), row.event.id, row.parked);
         }
     }
     Ok(order)
@@ -729,13 +792,22 @@ async fn until(clock: &crate::clock::Clock, time: Option<DateTime<Utc>>) {
     }
 }
 
-async fn told_to_stop(stop: &mut Option<&mut watch::Receiver<bool>>) {
-    match stop {
-        Some(stop) => {
-            // A dropped sender is the dispatcher's own end.
-            let _ = stop.changed().await;
+/// What the supervisor says to a lane.
+enum Told {
+    Stop,
+    /// A failure row is due then, perhaps one that an operator revived.
+    Due(Option<DateTime<Utc>>),
+    /// It is gone, and the lane with it.
+    Nothing,
+}
+
+async fn told(orders: &mut Option<Orders>) -> Told {
+    let Some(orders) = orders else { return std::future::pending().await };
+    tokio::select! {
+        changed = orders.stop.changed() => if changed.is_ok() { Told::Stop } else { Told::Nothing },
+        changed = orders.due.changed() => {
+            if changed.is_ok() { Told::Due(*orders.due.borrow_and_update()) } else { Told::Nothing }
         }
-        None => std::future::pending().await,
     }
 }
 

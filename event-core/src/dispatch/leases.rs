@@ -40,6 +40,8 @@ impl Leases {
             return Ok(Vec::new());
         }
         let wishes: Vec<_> = plans.iter().map(|plan| wish(plan)).collect();
+        // Cursors that somebody deleted, to have an inbox begin anew, are made again; mostly this only looks.
+        shared.storage.place(&wishes).await?;
         // Read before the database is asked: the lease it grants begins later than this.
         let asked = Instant::now();
         let claimed = shared.storage.claim(&shared.owner, shared.options.lease, &wishes, shared.clock.now()).await?;

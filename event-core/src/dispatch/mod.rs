@@ -29,7 +29,7 @@ pub use shared::FailedDelivery;
 pub use watchdog::Blocked;
 
 use crate::names::LogName;
-use crate::storage::{Storage, StorageError};
+use crate::storage::{Storage, StorageError, StorageErrorKind};
 use shared::Shared;
 
 /// Delivers the events of a storage to every linked inbox.
@@ -92,6 +92,7 @@ impl<S: Storage> Dispatcher<S> {
     /// At the start, whatever keeps the storage from being used. Later only what waiting can't mend
     /// ([`crate::storage::StorageErrorKind::is_fatal`]); everything else is logged once, and tried again with growing pauses.
     pub async fn run(&self, shutdown: impl Future<Output = ()>) -> Result<(), StorageError> {
+        let _working = self.begin_work()?;
         self.register().await?;
         supervisor::run(self.shared.clone(), shutdown).await
     }
@@ -102,8 +103,18 @@ impl<S: Storage> Dispatcher<S> {
     /// # Errors
     /// Any error of the storage; what was done before it is saved.
     pub async fn drain(&self) -> Result<Report, StorageError> {
+        let _working = self.begin_work()?;
         self.register().await?;
         drain::drain(&self.shared).await
+    }
+
+    fn begin_work(&self) -> Result<tokio::sync::MutexGuard<'_, ()>, StorageError> {
+        self.shared.working.try_lock().map_err(|_| {
+            StorageError::new(
+                StorageErrorKind::Busy,
+                "this dispatcher, or a clone of it, runs or drains already: build another one to work beside it",
+            )
+        })
     }
 
     /// The dead letters: list, retry, discard.

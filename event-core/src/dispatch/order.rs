@@ -1,6 +1,6 @@
 //! The order of an `ordered` inbox: one subject's events one after another, those behind a failed one parked until it ends.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use super::lane::Taken;
 use crate::names::SubjectRef;
@@ -15,9 +15,20 @@ pub(crate) type SubjectKey = (usize, SubjectRef);
 pub(crate) struct Order {
     /// Subjects with a delivery under way, and the events that wait for it.
     busy: HashMap<SubjectKey, VecDeque<Taken>>,
-    /// How many open failure rows a subject has: later events park behind them.
-    open: HashMap<SubjectKey, u64>,
+    /// The open failure rows of a subject: later events park behind them.
+    open: HashMap<SubjectKey, Rows>,
     queued: usize,
+}
+
+/// The open failure rows of one subject, by event.
+#[derive(Default)]
+struct Rows {
+    /// Those that wait for a time: one, and those that an operator revived.
+    active: BTreeSet<i64>,
+    /// Those that wait for the active ones' end.
+    parked: BTreeSet<i64>,
+    /// Whether an active one runs just now.
+    running: bool,
 }
 
 /// What to do with an event that was just read.
@@ -32,12 +43,31 @@ pub(crate) enum Admitted {
 pub(crate) struct Following {
     pub(crate) start: Option<Taken>,
     pub(crate) park: VecDeque<Taken>,
-    pub(crate) unpark: bool,
 }
 
 impl Order {
-    pub(crate) fn set_open(&mut self, key: SubjectKey, rows: u64) {
-        self.open.insert(key, rows);
+    /// A failure row that stands open.
+    pub(crate) fn add_row(&mut self, key: SubjectKey, event: i64, parked: bool) {
+        let rows = self.open.entry(key).or_default();
+        let set = if parked { &mut rows.parked } else { &mut rows.active };
+        set.insert(event);
+    }
+
+    /// Whether a failure row may be tried now; if so it counts as running. Not while its subject has another delivery under
+    /// way: an operator may have revived a dead letter that later events did not wait for.
+    pub(crate) fn begin_row(&mut self, key: &SubjectKey, event: i64) -> bool {
+        let rows = self.open.entry(key.clone()).or_default();
+        rows.active.insert(event);
+        let free = !rows.running && !self.busy.contains_key(key);
+        rows.running |= free;
+        free
+    }
+
+    /// The attempt at a failure row is over; the row stands on.
+    pub(crate) fn row_waits(&mut self, key: &SubjectKey) {
+        if let Some(rows) = self.open.get_mut(key) {
+            rows.running = false;
+        }
     }
 
     pub(crate) fn is_full(&self) -> bool {
@@ -49,11 +79,6 @@ impl Order {
         self.open.contains_key(key)
     }
 
-    /// One more open failure row of the subject.
-    pub(crate) fn block(&mut self, key: SubjectKey) {
-        *self.open.entry(key).or_default() += 1;
-    }
-
     /// The subject has a delivery under way, and nothing waits for it.
     pub(crate) fn begin(&mut self, key: SubjectKey) {
         self.busy.entry(key).or_default();
@@ -62,7 +87,7 @@ impl Order {
     pub(crate) fn admit(&mut self, taken: Taken) -> Admitted {
         let key = taken.subject_key();
         if self.is_blocked(&key) {
-            self.block(key);
+            self.add_row(key, taken.id(), true);
             return Admitted::Park(taken);
         }
         if let Some(queue) = self.busy.get_mut(&key) {
@@ -75,12 +100,15 @@ impl Order {
     }
 
     /// The end of an event's first delivery; `open` if a failure row waits for its next attempt.
-    pub(crate) fn delivered(&mut self, key: &SubjectKey, open: bool) -> Following {
+    pub(crate) fn delivered(&mut self, key: &SubjectKey, event: i64, open: bool) -> Following {
         let mut following = Following::default();
         if open {
             following.park = self.busy.remove(key).unwrap_or_default();
             self.queued -= following.park.len();
-            self.open.insert(key.clone(), 1 + following.park.len() as u64);
+            self.add_row(key.clone(), event, false);
+            for taken in &following.park {
+                self.add_row(key.clone(), taken.id(), true);
+            }
         } else if let Some(queue) = self.busy.get_mut(key) {
             following.start = queue.pop_front();
             match following.start {
@@ -91,14 +119,19 @@ impl Order {
         following
     }
 
-    /// The end of a failure row: removed, or dead. Whether the next parked event's turn has come.
-    pub(crate) fn row_ended(&mut self, key: &SubjectKey) -> bool {
-        let Some(rows) = self.open.get_mut(key) else { return false };
-        *rows = rows.saturating_sub(1);
-        let more = *rows > 0;
-        if !more {
-            self.open.remove(key);
+    /// The end of a failure row: removed, or dead. The parked event whose turn has come, if no other row is active.
+    pub(crate) fn row_ended(&mut self, key: &SubjectKey, event: i64) -> Option<i64> {
+        let rows = self.open.get_mut(key)?;
+        rows.running = false;
+        rows.active.remove(&event);
+        if !rows.active.is_empty() {
+            return None;
         }
-        more
+        let next = rows.parked.pop_first();
+        match next {
+            Some(next) => drop(rows.active.insert(next)),
+            None => drop(self.open.remove(key)),
+        }
+        next
     }
 }

@@ -82,6 +82,8 @@ pub(crate) struct Shared<S: Storage> {
     pub(crate) watchdog: Watchdog,
     /// Names this dispatcher in leases; never the same twice.
     pub(crate) owner: String,
+    /// Held while it runs or drains: its clones share one owner, and would take each other's inboxes for their own.
+    pub(crate) working: tokio::sync::Mutex<()>,
 }
 
 impl<S: Storage> Shared<S> {

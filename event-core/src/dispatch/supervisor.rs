@@ -9,13 +9,15 @@ use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 
-use super::lane::{Lane, lost_task};
+use super::lane::{Lane, Orders, lost_task};
 use super::leases::Leases;
 use super::shared::Shared;
 use crate::storage::{Storage, StorageError, StorageErrorKind};
 use crate::wake;
 
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// What lanes have beyond the shutdown's time-out, for their last saves.
+const LAST_SAVES: Duration = Duration::from_secs(5);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
 /// A lane's end, by its inbox.
@@ -58,10 +60,11 @@ pub(crate) async fn run<S: Storage>(
         told: None,
     };
     shared.forget_pages().await;
-    let poller = tokio::spawn(poll(shared));
+    // In a set, so that it ends with this future, also when that is dropped.
+    let mut poller = JoinSet::new();
+    poller.spawn(poll(shared));
     let ended = supervisor.supervise(shutdown).await;
     let stopped = supervisor.stop().await;
-    poller.abort();
     ended.and(stopped)
 }
 
@@ -129,11 +132,12 @@ impl<S: Storage> Supervisor<S> {
         for (plan, claimed, lease) in self.leases.claim(&self.shared, wanted).await? {
             let inbox = claimed.inbox.clone();
             let (due, due_receiver) = watch::channel(None);
-            let (shared, stop, name) = (self.shared.clone(), self.stop.subscribe(), inbox.clone());
+            let (shared, name) = (self.shared.clone(), inbox.clone());
+            let orders = Orders { stop: self.stop.subscribe(), due: due_receiver };
             let task = self.tasks.spawn(async move {
                 let lane = Lane::load(shared, plan, claimed, lease).await;
                 let result = match lane {
-                    Ok(lane) => lane.run(stop, due_receiver).await,
+                    Ok(lane) => lane.run(orders).await,
                     Err(error) => Err(error),
                 };
                 (name, result)
@@ -186,6 +190,9 @@ impl<S: Storage> Supervisor<S> {
     async fn stop(&mut self) -> Result<(), StorageError> {
         self.stop.send_replace(true);
         let mut first_error = None;
+        let third = self.shared.options.lease / 3;
+        let mut renewal = tokio::time::interval_at(Instant::now() + third, third);
+        let deadline = Instant::now() + self.shared.options.shutdown_timeout + LAST_SAVES;
         loop {
             tokio::select! {
                 ended = self.tasks.join_next() => match ended {
@@ -196,7 +203,13 @@ impl<S: Storage> Supervisor<S> {
                     }
                     Some(_) => {}
                 },
-                () = tokio::time::sleep(self.shared.options.lease / 3) => {
+                () = tokio::time::sleep_until(deadline) => {
+                    // A handler that blocks its thread ends when it likes; what it was at is taken up at the next start.
+                    tracing::error!("inboxes did not end within the shutdown's time-out; they are given up as they are");
+                    self.tasks.abort_all();
+                    break;
+                }
+                _ = renewal.tick() => {
                     if let Err(error) = self.leases.renew(&self.shared).await {
                         tracing::warn!(error = %error, "leases were not renewed during the shutdown");
                     }

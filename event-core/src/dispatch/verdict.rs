@@ -12,7 +12,8 @@ use crate::storage::{Failure, FailureKey, FailureState, stored_text};
 
 /// The longest wait: what is put off beyond it is put off to it, so that every database can store when.
 const LONGEST_WAIT: TimeDelta = TimeDelta::days(100 * 365);
-const SHORTEST_SNOOZE: Duration = Duration::from_millis(1);
+/// The shortest snooze: a handler that snoozes into the past must not be all that the lane does.
+const SHORTEST_SNOOZE: Duration = Duration::from_secs(1);
 
 /// The end of an attempt.
 #[derive(Debug)]
@@ -39,8 +40,8 @@ pub(crate) fn judge(
             row.state = FailureState::Snoozed;
             // A snooze counts no attempt.
             row.attempts = attempt.saturating_sub(1);
-            // Never at once again: a handler that snoozes into the past would be all that the lane does.
-            row.next_attempt_at = Some((*until).max(later(now, SHORTEST_SNOOZE)));
+            let latest = now.checked_add_signed(LONGEST_WAIT).unwrap_or(now);
+            row.next_attempt_at = Some((*until).min(latest).max(later(now, SHORTEST_SNOOZE)));
             Verdict::Row(Box::new(row))
         }
         Ok(_) => Verdict::Done,

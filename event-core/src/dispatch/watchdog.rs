@@ -94,10 +94,13 @@ impl Drop for Watchdog {
 
 impl Kennel {
     fn look(&self, tick: u64, threshold: Duration, report: &impl Fn(Blocked)) {
-        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        slots.retain(|slot| slot.strong_count() > 0);
-        let slots: Vec<_> = slots.iter().filter_map(Weak::upgrade).collect();
-        for slot in slots {
+        // Not held while reporting: every lane needs it to start a handler.
+        let watched: Vec<_> = {
+            let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+            slots.retain(|slot| slot.strong_count() > 0);
+            slots.iter().filter_map(Weak::upgrade).collect()
+        };
+        for slot in watched {
             let since = slot.since.load(Relaxed);
             let ticks = u32::try_from(tick.saturating_sub(since)).unwrap_or(u32::MAX);
             if since != 0 && TICK * ticks > threshold && !slot.reported.swap(true, Relaxed) {

@@ -86,7 +86,11 @@ impl State {
 /// Makes one change; false if the row is not as the change saw it.
 fn change_row(failures: &mut BTreeMap<FailureKey, Failure>, change: &FailureChange) -> bool {
     match change {
-        FailureChange::Insert(failure) => failures.insert(failure.key.clone(), failure.clone()).is_none(),
+        // Over a dead letter: the cursor was set back by hand, and the event failed again.
+        FailureChange::Insert(failure) => {
+            let before = failures.insert(failure.key.clone(), failure.clone());
+            before.is_none_or(|row| row.state == FailureState::Dead)
+        }
         FailureChange::Update { failure, attempts } => match failures.get_mut(&failure.key) {
             Some(row) if row.attempts == *attempts => {
                 *row = failure.clone();
@@ -98,18 +102,13 @@ fn change_row(failures: &mut BTreeMap<FailureKey, Failure>, change: &FailureChan
             let there = failures.get(key).is_some_and(|row| row.attempts == *attempts);
             there && failures.remove(key).is_some()
         }
-        FailureChange::Unpark { inbox, after, subject, due } => {
-            let next = failures.values_mut().find(|row| {
-                row.state == FailureState::Parked
-                    && row.key.inbox == *inbox
-                    && row.key.event.log == after.log
-                    && row.subject == *subject
-            });
-            if let Some(row) = next {
+        FailureChange::Unpark { key, due } => match failures.get_mut(key) {
+            Some(row) if row.state == FailureState::Parked => {
                 row.state = FailureState::Retrying;
                 row.next_attempt_at = Some(*due);
+                true
             }
-            true
-        }
+            _ => false,
+        },
     }
 }

@@ -10,10 +10,10 @@ use super::MemoryLog;
 use super::state::{CursorRow, Lease};
 use crate::cursor::{IdSet, SavedCursor};
 use crate::inbox::Start;
-use crate::names::{LogName, SubjectRef};
+use crate::names::LogName;
 use crate::storage::{
-    Claimed, DeadLetter, DeadLetterQuery, DueFailure, Failure, FailureKey, FailureState, LoadedCursor, Read, ReadEvent,
-    Save, Storage, StorageError, StorageErrorKind, Wish,
+    Claimed, DeadLetter, DeadLetterQuery, DueFailure, Failure, FailureKey, FailureState, LoadedCursor, OpenFailure,
+    Read, ReadEvent, Save, Storage, StorageError, StorageErrorKind, Wish,
 };
 
 /// A save that waits for its commit. Handlers can't write in memory, so that there is nothing else to undo.
@@ -127,6 +127,10 @@ impl Storage for MemoryLog {
         Ok(again.chain(new.take(limit)).cloned().map(Ok).collect())
     }
 
+    async fn newest(&self, log: &LogName) -> Result<i64, StorageError> {
+        Ok(self.lock().events(log).last().map_or(0, |event| event.id()))
+    }
+
     async fn ripe(&self, _log: &LogName, missing: &IdSet, _proof: &mut ()) -> Result<IdSet, StorageError> {
         // Ids are given out and made visible in one step.
         Ok(missing.clone())
@@ -197,19 +201,15 @@ impl Storage for MemoryLog {
         Ok(inboxes.iter().filter_map(due).collect())
     }
 
-    async fn open_subjects(&self, inbox: &str) -> Result<Vec<(LogName, SubjectRef, u64)>, StorageError> {
-        let mut subjects: Vec<(LogName, SubjectRef, u64)> = Vec::new();
-        for row in self.lock().failures.values() {
-            if row.key.inbox == inbox && row.state != FailureState::Dead {
-                let known =
-                    subjects.iter_mut().find(|(log, subject, _)| *log == row.key.event.log && *subject == row.subject);
-                match known {
-                    Some((_, _, rows)) => *rows += 1,
-                    None => subjects.push((row.key.event.log.clone(), row.subject.clone(), 1)),
-                }
-            }
-        }
-        Ok(subjects)
+    async fn open_failures(&self, inbox: &str) -> Result<Vec<OpenFailure>, StorageError> {
+        let state = self.lock();
+        let open = state.failures.values().filter(|row| row.key.inbox == inbox && row.state != FailureState::Dead);
+        let short = |row: &Failure| OpenFailure {
+            event: row.key.event.clone(),
+            subject: row.subject.clone(),
+            parked: row.state == FailureState::Parked,
+        };
+        Ok(open.map(short).collect())
     }
 
     async fn dead_letters(&self, query: &DeadLetterQuery) -> Result<Vec<DeadLetter>, StorageError> {

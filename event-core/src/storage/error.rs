@@ -20,6 +20,8 @@ pub enum StorageErrorKind {
     Fenced,
     /// This database, or this configuration of it, can't do what exactness needs.
     Unsupported,
+    /// The dispatcher is at work already.
+    Busy,
     /// Stored state that can't be read: changed by hand, or by a newer version.
     Corrupt,
     /// Anything else.

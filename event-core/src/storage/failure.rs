@@ -104,17 +104,24 @@ pub enum FailureChange {
         /// The attempts before.
         attempts: u32,
     },
-    /// The subject's lowest parked event becomes due; none is fine.
+    /// A parked event's turn has come: it is due.
     Unpark {
-        /// The inbox.
-        inbox: String,
-        /// The event that ended, in whose log the parked ones are.
-        after: EventRef,
-        /// The subject.
-        subject: SubjectRef,
+        /// Which.
+        key: FailureKey,
         /// From when.
         due: DateTime<Utc>,
     },
+}
+
+/// An open failure row, as far as the order of its subject's events is concerned.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OpenFailure {
+    /// The event.
+    pub event: EventRef,
+    /// Its subject.
+    pub subject: SubjectRef,
+    /// Whether it waits for another one's end, and not for a time.
+    pub parked: bool,
 }
 
 /// A failure row that is due, with its event; `None` where the log no longer holds it.

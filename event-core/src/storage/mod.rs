@@ -19,7 +19,7 @@ use crate::recorded::StoredEvent;
 pub use error::{StorageError, StorageErrorKind};
 pub(crate) use failure::stored_text;
 pub use failure::{
-    DeadLetter, DeadLetterQuery, DueFailure, ERROR_MAX, Failure, FailureChange, FailureKey, FailureState,
+    DeadLetter, DeadLetterQuery, DueFailure, ERROR_MAX, Failure, FailureChange, FailureKey, FailureState, OpenFailure,
 };
 
 /// An inbox that a worker would like to own.
@@ -153,6 +153,9 @@ pub trait Storage: Send + Sync + 'static {
     /// Reads a log.
     fn read(&self, read: Read<'_>) -> impl Future<Output = Result<Vec<ReadEvent>, StorageError>> + Send;
 
+    /// The highest id that the log ever gave out; 0 if none.
+    fn newest(&self, log: &LogName) -> impl Future<Output = Result<i64, StorageError>> + Send;
+
     /// The missing ids that a read started after this call decides: visible there, or never. Never a guess by age.
     fn ripe(
         &self,
@@ -219,11 +222,8 @@ pub trait Storage: Send + Sync + 'static {
         inboxes: &[String],
     ) -> impl Future<Output = Result<Vec<(String, DateTime<Utc>)>, StorageError>> + Send;
 
-    /// How many failure rows of each subject stand open (not dead): what an ordered inbox parks events behind.
-    fn open_subjects(
-        &self,
-        inbox: &str,
-    ) -> impl Future<Output = Result<Vec<(LogName, crate::names::SubjectRef, u64)>, StorageError>> + Send;
+    /// The failure rows that stand open (not dead): what an ordered inbox parks events behind.
+    fn open_failures(&self, inbox: &str) -> impl Future<Output = Result<Vec<OpenFailure>, StorageError>> + Send;
 
     /// Lists dead letters, the newest failure first.
     fn dead_letters(

@@ -27,6 +27,8 @@ pub(super) struct Query {
     pub(super) subjects: Option<BTreeSet<SubjectRef>>,
     pub(super) actors: Option<BTreeSet<ActorRef>>,
     pub(super) actions: Option<BTreeSet<String>>,
+    /// Actions of the subject that belong to another enum.
+    pub(super) but: BTreeSet<&'static str>,
     pub(super) limit: u64,
     pub(super) after: Option<PageToken>,
 }
@@ -53,6 +55,7 @@ impl Query {
             subjects: None,
             actors: None,
             actions: None,
+            but: BTreeSet::new(),
             limit: PAGE_DEFAULT,
             after: None,
         }
@@ -164,6 +167,10 @@ impl Query {
         if let Some(actions) = &self.actions {
             and(sql);
             sql.push("action IN ").list(actions.iter().map(String::as_str));
+        }
+        if !self.but.is_empty() {
+            and(sql);
+            sql.push("action NOT IN ").list(self.but.iter().copied());
         }
         if let Some(after) = &self.after {
             and(sql);

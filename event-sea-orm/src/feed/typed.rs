@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 
-use event_core::{Action, ActorOf, ActorRef, DomainEvent, EventOf, KeyText, LogName, SubjectRef};
+use event_core::{Action, ActorOf, ActorRef, DomainEvent, EventOf, KeyText, LogName, SubjectRef, registry};
 use sea_orm::{ConnectionTrait, EntityTrait, ModelTrait};
 
 use super::labels::{self, ActorEntities};
@@ -49,7 +49,12 @@ impl<E: DomainEvent> EventFeed for E {}
 impl<E: DomainEvent> Feed<E> {
     pub(crate) fn new() -> Self {
         let event = E::descriptor();
-        let query = Query { kind: Some(event.subject()), ..Query::of_logs([LogName::from_static(event.log())]) };
+        // Two enums may share a subject; what neither knows is shown, as an entry that can't be decoded.
+        let beside =
+            registry::events().iter().filter(|other| other.log() == event.log() && other.subject() == event.subject());
+        let others = beside.flat_map(|other| other.actions()).map(|action| action.name());
+        let but = others.filter(|action| event.action(action).is_none()).collect();
+        let query = Query { kind: Some(event.subject()), but, ..Query::of_logs([LogName::from_static(event.log())]) };
         Self { query, event: PhantomData }
     }
 

@@ -62,17 +62,15 @@ impl Txn<'_> {
         }
     }
 
-    /// Lets a statement through unless it ends the transaction, which would part the effects from the cursor.
+    /// Lets a text through unless one of its statements ends the transaction, which would part the effects from the cursor.
     fn allowed(&self, sql: &str) -> Result<(), DbErr> {
-        let word: String = sql.trim_start().chars().take_while(char::is_ascii_alphabetic).collect();
-        if CONTROL.iter().any(|control| word.eq_ignore_ascii_case(control)) {
-            return Err(DbErr::Custom(format!(
-                "an inbox's transaction is committed and rolled back by the dispatcher, not by `{}`: return an error to undo \
-                 everything, use `txn.savepoint(...)` to undo a part",
-                word.to_ascii_uppercase()
-            )));
+        match sql.split(';').find_map(control) {
+            None => Ok(()),
+            Some(word) => Err(DbErr::Custom(format!(
+                "an inbox's transaction is committed and rolled back by the dispatcher, not by `{word}`: return an error to undo \
+                 everything, use `txn.savepoint(...)` to undo a part"
+            ))),
         }
-        Ok(())
     }
 
     fn watched<T, E>(&self, result: Result<T, E>) -> Result<T, E> {
@@ -81,6 +79,22 @@ impl Txn<'_> {
         }
         result
     }
+}
+
+/// The word of transaction control that a statement begins with, behind white space and comments.
+fn control(statement: &str) -> Option<&'static str> {
+    let mut rest = statement.trim_start();
+    loop {
+        if let Some(comment) = rest.strip_prefix("--") {
+            rest = comment.split_once('\n').map_or("", |(_, rest)| rest).trim_start();
+        } else if let Some(comment) = rest.strip_prefix("/*") {
+            rest = comment.split_once("*/").map_or("", |(_, rest)| rest).trim_start();
+        } else {
+            break;
+        }
+    }
+    let word: String = rest.chars().take_while(char::is_ascii_alphabetic).collect();
+    CONTROL.into_iter().find(|control| word.eq_ignore_ascii_case(control))
 }
 
 impl<'a> FromDelivery<'a> for Txn<'a> {

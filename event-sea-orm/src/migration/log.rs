@@ -12,6 +12,9 @@ use crate::backend::dialect;
 /// The name of every log's migration but the shared one's: this, and the log.
 pub(super) const PREFIX: &str = "m20261124_000003_event_log_";
 
+/// The name of the shared log's migration.
+pub(super) const SHARED: &str = "m20261124_000001_event_log";
+
 /// Names of indexes and triggers are the log's name and a suffix, and PostgreSQL cuts names at 63 characters.
 const LOG_NAME_MAX: usize = 55;
 
@@ -22,7 +25,7 @@ pub(super) struct LogTable {
 
 impl LogTable {
     pub(super) fn new(log: &str) -> Self {
-        let name = if log == SHARED_LOG { "m20261124_000001_event_log".to_owned() } else { format!("{PREFIX}{log}") };
+        let name = if log == SHARED_LOG { SHARED.to_owned() } else { format!("{PREFIX}{log}") };
         Self { log: log.to_owned(), name }
     }
 }

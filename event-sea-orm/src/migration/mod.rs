@@ -31,8 +31,16 @@ pub use own::migrate;
 /// ```
 ///
 /// Their names stay as they are: `m20261124_000001_event_log` and `m20261124_000002_event_tables`.
+///
+/// An application with an `events` table of its own takes [`tables`] and its own [`log`]s instead, and gives its enums
+/// `log = "..."`.
 pub fn all() -> Vec<Box<dyn MigrationTrait>> {
-    vec![log(event_core::SHARED_LOG), Box::new(system::SystemTables)]
+    vec![log(event_core::SHARED_LOG), tables()]
+}
+
+/// The tables that all logs share: `event_cursors` and `event_failures`.
+pub fn tables() -> Box<dyn MigrationTrait> {
+    Box::new(system::SystemTables)
 }
 
 /// Another log: the table of enums with `log = "..."`. The migration's name holds the log's.

@@ -10,13 +10,14 @@ use sea_orm::{
 };
 use sea_orm_migration::{MigrationTrait, MigratorTraitSelf, SchemaManager};
 
-use super::{all, log};
+use super::{log, tables};
 use crate::backend::dialect;
 use crate::transact;
 
 const TABLE: &str = "event_migrations";
 
-/// Makes every table that is missing: the shared log, the logs of all linked event enums, and the tables they share.
+/// Makes every table that is missing: the logs of all linked event enums (the shared log where none is linked), and the
+/// tables they share.
 ///
 /// Remembers what it made in `event_migrations`; called again, it makes what a newly linked enum needs and nothing else.
 /// Runs in one transaction, so that of two programs that start at once one waits for the other.
@@ -36,8 +37,10 @@ pub async fn migrate(db: &DatabaseConnection) -> Result<(), DbErr> {
     dialect(db.get_database_backend())?;
     let transaction = db.begin_with_options(transact::options()).await?;
     let mut logs: BTreeSet<String> = registry::events().iter().map(|event| event.log().to_owned()).collect();
+    if logs.is_empty() {
+        logs.insert(SHARED_LOG.to_owned());
+    }
     logs.extend(applied_logs(&transaction).await?);
-    logs.remove(SHARED_LOG);
     OwnMigrator { logs }.up(&transaction, None).await?;
     transaction.commit().await
 }
@@ -48,9 +51,9 @@ struct OwnMigrator {
 
 impl MigratorTraitSelf for OwnMigrator {
     fn migrations(&self) -> Vec<Box<dyn MigrationTrait>> {
-        let mut migrations = all();
-        migrations.extend(self.logs.iter().map(|name| log(name)));
-        migrations
+        let shared = self.logs.iter().filter(|name| *name == SHARED_LOG).map(|name| log(name));
+        let others = self.logs.iter().filter(|name| *name != SHARED_LOG).map(|name| log(name));
+        shared.chain([tables()]).chain(others).collect()
     }
 
     fn migration_table_name(&self) -> DynIden {
@@ -69,5 +72,9 @@ where
     let select = Query::select().column(Alias::new("version")).from(Alias::new(TABLE)).to_owned();
     let names = db.query_all(&select).await?.into_iter().map(|row| row.try_get::<String>("", "version"));
     let names: Vec<_> = names.collect::<Result<_, _>>()?;
-    Ok(names.iter().filter_map(|name| name.strip_prefix(super::log::PREFIX)).map(str::to_owned).collect())
+    let log = |name: &String| match name.strip_prefix(super::log::PREFIX) {
+        Some(log) => Some(log.to_owned()),
+        None => (name == super::log::SHARED).then(|| SHARED_LOG.to_owned()),
+    };
+    Ok(names.iter().filter_map(log).collect())
 }

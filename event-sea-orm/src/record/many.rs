@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use chrono::Utc;
 use event_core::{Draft, EventRef, NewEvent, Saved};
-use sea_orm::{ConnectionTrait, DbErr, TransactionSession, TransactionTrait};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, TransactionSession, TransactionTrait};
 
 use super::{RecordError, insert};
 use crate::backend::{Dialect, dialect};
@@ -56,6 +56,10 @@ where
             Ok(saved)
         }
         Err(error) => {
+            // As `transact::roll_back`, but there may be a transaction around this one, where BEGIN fails and changes nothing.
+            if conn.get_database_backend() == DbBackend::Sqlite {
+                let _ = transaction.execute_unprepared("BEGIN").await;
+            }
             // The first error says more than one of the rollback, which dropping repeats anyway.
             let _ = transaction.rollback().await;
             Err(error)

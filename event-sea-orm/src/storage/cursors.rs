@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use event_core::LogName;
 use event_core::Start;
 use event_core::cursor::{IdSet, SavedCursor};
-use event_core::storage::{Claimed, LoadedCursor, StorageError, StorageErrorKind, Wish};
+use event_core::storage::{Claimed, LoadedCursor, Storage, StorageError, StorageErrorKind, Wish};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, QueryResult};
 
 use super::SeaStorage;
@@ -26,21 +26,30 @@ impl SeaStorage {
         if missing.is_empty() {
             return Ok(());
         }
-        let transaction = event_core::storage::Storage::begin(self).await?;
+        let transaction = self.begin().await?;
+        let made = self.make_cursors(transaction.connection(), &missing).await;
+        self.end(transaction, made).await
+    }
+
+    async fn make_cursors(
+        &self,
+        transaction: &DatabaseTransaction,
+        missing: &[(&Wish, &LogName)],
+    ) -> Result<(), StorageError> {
         for (wish, log) in missing {
             // Nothing is being recorded while this transaction has SQLite's write lock: the newest id given out is also the
             // newest visible one, and none below it is still to come.
             let high = match wish.start {
                 Start::Beginning => 0,
-                _ => self.newest_id(transaction.connection(), log).await?,
+                _ => self.newest_id(transaction, log).await?,
             };
             let mut sql = self.sql()?;
             sql.push("INSERT INTO event_cursors (inbox, log, high, ceiling, missing, in_flight, epoch, saves, updated_at) VALUES (");
             sql.bind(wish.inbox).push(", ").bind(log.as_str()).push(", ").bind(high).push(", ").bind(high);
             sql.push(", '', '', 0, 0, ").push(&self.clock(0)?).push(") ON CONFLICT (inbox, log) DO NOTHING");
-            self.execute(transaction.connection(), sql).await?;
+            self.execute(transaction, sql).await?;
         }
-        event_core::storage::Storage::commit(self, transaction).await
+        Ok(())
     }
 
     /// All of an inbox's rows or none, in one transaction: the epoch is raised first, and only then the cursors are loaded.
@@ -51,21 +60,32 @@ impl SeaStorage {
         wishes: &[Wish],
         now: DateTime<Utc>,
     ) -> Result<Vec<Claimed>, StorageError> {
-        let transaction = event_core::storage::Storage::begin(self).await?;
+        let transaction = self.begin().await?;
+        let claimed = self.claim_in(transaction.connection(), owner, lease, wishes, now).await;
+        self.end(transaction, claimed).await
+    }
+
+    async fn claim_in(
+        &self,
+        transaction: &DatabaseTransaction,
+        owner: &str,
+        lease: Duration,
+        wishes: &[Wish],
+        now: DateTime<Utc>,
+    ) -> Result<Vec<Claimed>, StorageError> {
         let mut claimed = Vec::new();
         for wish in wishes {
-            if self.raise_epoch(transaction.connection(), owner, lease, wish.inbox).await? {
-                let (epoch, cursors) = self.load(transaction.connection(), wish.inbox).await?;
+            if self.raise_epoch(transaction, owner, lease, wish.inbox).await? {
+                let (epoch, cursors) = self.load(transaction, wish.inbox).await?;
                 for cursor in &cursors {
                     if wish.logs.contains(&cursor.log) {
-                        self.refuse_reset(transaction.connection(), wish.inbox, cursor).await?;
+                        self.refuse_reset(transaction, wish.inbox, cursor).await?;
                     }
                 }
-                self.reopen_interrupted(transaction.connection(), wish.inbox, now).await?;
+                self.reopen_interrupted(transaction, wish.inbox, now).await?;
                 claimed.push(Claimed { inbox: wish.inbox.to_owned(), epoch, cursors });
             }
         }
-        event_core::storage::Storage::commit(self, transaction).await?;
         Ok(claimed)
     }
 
@@ -184,7 +204,7 @@ impl SeaStorage {
     }
 
     /// The highest id that the log ever gave out.
-    async fn newest_id<C: ConnectionTrait>(&self, conn: &C, log: &LogName) -> Result<i64, StorageError> {
+    pub(super) async fn newest_id<C: ConnectionTrait>(&self, conn: &C, log: &LogName) -> Result<i64, StorageError> {
         let statement = self.known_dialect()?.newest_id(log);
         match conn.query_all_raw(statement).await.map_err(|error| self.error(error))?.first() {
             Some(row) => self.number(row, "newest"),

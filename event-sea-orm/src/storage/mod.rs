@@ -14,10 +14,11 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use event_core::cursor::IdSet;
 use event_core::storage::{
-    Claimed, DeadLetter, DeadLetterQuery, DueFailure, FailureKey, Read, ReadEvent, Save, Storage, StorageError, Wish,
+    Claimed, DeadLetter, DeadLetterQuery, DueFailure, FailureKey, OpenFailure, Read, ReadEvent, Save, Storage,
+    StorageError, Wish,
 };
-use event_core::{LogName, States, SubjectRef};
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, QueryResult, Statement, TransactionTrait};
+use event_core::{LogName, States};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, QueryResult, Statement, TransactionTrait};
 
 use crate::backend::{Dialect, Sql, UnsupportedBackend, dialect};
 use crate::transact;
@@ -76,13 +77,30 @@ impl SeaStorage {
         Ok(done.rows_affected())
     }
 
-    /// A statement about a savepoint. If it fails, the transaction it was in is no more.
+    /// A statement about a savepoint.
     async fn control(&self, transaction: &InboxTransaction, statement: &str) -> Result<(), StorageError> {
         let done = transaction.connection().execute_unprepared(statement).await;
-        done.map(drop).map_err(|error| {
-            transaction.set_ended();
-            self.error(error)
-        })
+        done.map(drop).map_err(|error| self.error(error))
+    }
+
+    /// Commits what no dispatcher has to be woken for.
+    async fn commit_quietly(&self, transaction: InboxTransaction) -> Result<(), StorageError> {
+        transact::commit(transaction.into_inner()).await.map_err(|error| self.error(error))
+    }
+
+    /// Ends a transaction of our own: committed if the work went well, else rolled back.
+    async fn end<T>(&self, transaction: InboxTransaction, work: Result<T, StorageError>) -> Result<T, StorageError> {
+        match work {
+            Ok(value) => {
+                self.commit_quietly(transaction).await?;
+                Ok(value)
+            }
+            Err(error) => {
+                // The work's own error says more than one of the rollback.
+                let _ = self.rollback(transaction).await;
+                Err(error)
+            }
+        }
     }
 
     fn error(&self, error: DbErr) -> StorageError {
@@ -143,6 +161,10 @@ impl Storage for SeaStorage {
         self.read_log(&read).await
     }
 
+    async fn newest(&self, log: &LogName) -> Result<i64, StorageError> {
+        self.newest_id(&self.db, log).await
+    }
+
     async fn ripe(&self, _log: &LogName, missing: &IdSet, _proof: &mut ()) -> Result<IdSet, StorageError> {
         // SQLite has one writer at a time, and the log's trigger refuses an id that is not the newest: whoever could have
         // made a missing id visible had done so before the newer one was recorded.
@@ -176,12 +198,7 @@ impl Storage for SeaStorage {
     }
 
     async fn rollback(&self, transaction: InboxTransaction) -> Result<(), StorageError> {
-        if transaction.may_be_ended() && self.db.get_database_backend() == DbBackend::Sqlite {
-            // The driver counts transactions itself, and would keep the connection for ever in one that SQLite ended: give it
-            // one to roll back. Where there still is one, BEGIN fails and changes nothing.
-            let _ = transaction.connection().execute_unprepared("BEGIN").await;
-        }
-        transaction.into_inner().rollback().await.map_err(|error| self.error(error))
+        transact::roll_back(transaction.into_inner()).await.map_err(|error| self.error(error))
     }
 
     async fn save_in(&self, transaction: &InboxTransaction, save: &Save) -> Result<(), StorageError> {
@@ -189,7 +206,7 @@ impl Storage for SeaStorage {
     }
 
     async fn commit(&self, transaction: InboxTransaction) -> Result<(), StorageError> {
-        transaction.into_inner().commit().await.map_err(|error| self.error(error))?;
+        self.commit_quietly(transaction).await?;
         // A transactional handler may have recorded events.
         event_core::wake::recorded();
         Ok(())
@@ -203,8 +220,8 @@ impl Storage for SeaStorage {
         self.next_due_times(inboxes).await
     }
 
-    async fn open_subjects(&self, inbox: &str) -> Result<Vec<(LogName, SubjectRef, u64)>, StorageError> {
-        self.subjects_with_open_failures(inbox).await
+    async fn open_failures(&self, inbox: &str) -> Result<Vec<OpenFailure>, StorageError> {
+        self.open_rows(inbox).await
     }
 
     async fn dead_letters(&self, query: &DeadLetterQuery) -> Result<Vec<DeadLetter>, StorageError> {

@@ -12,8 +12,8 @@ impl SeaStorage {
             return self.save_cursor(&self.db, save, cursor).await;
         }
         let transaction = self.begin().await?;
-        self.save_on(transaction.connection(), save).await?;
-        self.commit(transaction).await
+        let saved = self.save_on(transaction.connection(), save).await;
+        self.end(transaction, saved).await
     }
 
     pub(super) async fn save_on<C: ConnectionTrait>(&self, conn: &C, save: &Save) -> Result<(), StorageError> {
@@ -61,6 +61,12 @@ impl SeaStorage {
                      next_attempt_at, kind, error, started_at, first_failed_at, last_failed_at) VALUES ",
                 );
                 sql.list(failure_values(failure));
+                // Over a dead letter: the cursor was set back by hand, and the event failed again.
+                sql.push(" ON CONFLICT (inbox, log, event_id) DO UPDATE SET state = excluded.state");
+                for column in ["attempts", "next_attempt_at", "kind", "error", "started_at", "last_failed_at"] {
+                    sql.push(&format!(", {column} = excluded.{column}"));
+                }
+                sql.push(" WHERE event_failures.state = 'dead'");
             }
             FailureChange::Update { failure, attempts } => {
                 sql.push("UPDATE event_failures SET state = ").bind(failure.state.as_str());
@@ -76,15 +82,9 @@ impl SeaStorage {
             FailureChange::Remove { key, attempts } => {
                 sql.push("DELETE FROM event_failures").row_of(key).push(" AND attempts = ").bind(i64::from(*attempts));
             }
-            FailureChange::Unpark { inbox, after, subject, due } => {
+            FailureChange::Unpark { key, due } => {
                 sql.push("UPDATE event_failures SET state = 'retrying', next_attempt_at = ").bind(*due);
-                sql.push(" WHERE inbox = ").bind(inbox.as_str()).push(" AND log = ").bind(after.log.as_str());
-                sql.push(" AND event_id = (SELECT min(event_id) FROM event_failures WHERE inbox = ")
-                    .bind(inbox.as_str());
-                sql.push(" AND log = ").bind(after.log.as_str()).push(" AND state = 'parked' AND subject_type = ");
-                sql.bind(subject.kind.as_ref()).push(" AND subject_id = ").bind(subject.id.as_str()).push(")");
-                self.execute(conn, sql).await?;
-                return Ok(());
+                sql.row_of(key).push(" AND state = 'parked'");
             }
             // The enum may grow in event-core; the two crates are released together.
             other => {

@@ -10,13 +10,11 @@ pub struct InboxTransaction {
     inner: DatabaseTransaction,
     /// A handler's statement failed: the handler may have swallowed that, and the database may have ended the transaction.
     doubtful: AtomicBool,
-    /// The database ended it, or may have.
-    ended: AtomicBool,
 }
 
 impl InboxTransaction {
     pub(super) fn new(inner: DatabaseTransaction) -> Self {
-        Self { inner, doubtful: AtomicBool::new(false), ended: AtomicBool::new(false) }
+        Self { inner, doubtful: AtomicBool::new(false) }
     }
 
     pub(crate) fn connection(&self) -> &DatabaseTransaction {
@@ -28,19 +26,7 @@ impl InboxTransaction {
     }
 
     pub(super) fn take_doubt(&self) -> bool {
-        let doubtful = self.doubtful.swap(false, Relaxed);
-        if doubtful {
-            self.set_ended();
-        }
-        doubtful
-    }
-
-    pub(super) fn set_ended(&self) {
-        self.ended.store(true, Relaxed);
-    }
-
-    pub(super) fn may_be_ended(&self) -> bool {
-        self.ended.load(Relaxed)
+        self.doubtful.swap(false, Relaxed)
     }
 
     pub(super) fn into_inner(self) -> DatabaseTransaction {

@@ -10,10 +10,10 @@ use chrono::{DateTime, Utc};
 use event_core::cursor::IdSet;
 use event_core::memory::MemoryLog;
 use event_core::storage::{
-    Claimed, CursorSave, DeadLetter, DeadLetterQuery, DueFailure, FailureKey, LoadedCursor, Read, ReadEvent, Save,
-    Storage, StorageError, StorageErrorKind, Wish,
+    Claimed, CursorSave, DeadLetter, DeadLetterQuery, DueFailure, FailureKey, LoadedCursor, OpenFailure, Read,
+    ReadEvent, Save, Storage, StorageError, StorageErrorKind, Wish,
 };
-use event_core::{Delivery, EventRef, FromDelivery, InboxError, LogName, Needs, SubjectRef};
+use event_core::{Delivery, EventRef, FromDelivery, InboxError, LogName, Needs};
 use tokio::sync::watch;
 
 /// The calls of a storage that may fail.
@@ -38,7 +38,9 @@ pub enum Call {
     Commit,
     Due,
     NextDue,
-    OpenSubjects,
+    OpenFailures,
+    /// Asks for the newest id.
+    Newest,
 }
 
 /// How a call fails.
@@ -479,9 +481,14 @@ impl Storage for Faulty {
         acknowledge(Call::NextDue, fault, self.inner.next_due(inboxes).await)
     }
 
-    async fn open_subjects(&self, inbox: &str) -> Result<Vec<(LogName, SubjectRef, u64)>, StorageError> {
-        let fault = self.enter(Call::OpenSubjects).await?;
-        acknowledge(Call::OpenSubjects, fault, self.inner.open_subjects(inbox).await)
+    async fn newest(&self, log: &LogName) -> Result<i64, StorageError> {
+        let fault = self.enter(Call::Newest).await?;
+        acknowledge(Call::Newest, fault, self.inner.newest(log).await)
+    }
+
+    async fn open_failures(&self, inbox: &str) -> Result<Vec<OpenFailure>, StorageError> {
+        let fault = self.enter(Call::OpenFailures).await?;
+        acknowledge(Call::OpenFailures, fault, self.inner.open_failures(inbox).await)
     }
 
     async fn dead_letters(&self, query: &DeadLetterQuery) -> Result<Vec<DeadLetter>, StorageError> {

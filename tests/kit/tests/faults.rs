@@ -164,7 +164,7 @@ fn record_mixed(faulty: &Faulty) {
 async fn assert_mixed(faulty: &Faulty, what: &str) {
     assert_eq!(faulty.effects_of("exact", "events"), once(1..=3), "{what}");
     assert_eq!(faulty.effects_of("exact", "audit_events"), once(1..=1), "{what}");
-    let rows = event_core::storage::Storage::open_subjects(faulty.log(), "exact").await.unwrap();
+    let rows = event_core::storage::Storage::open_failures(faulty.log(), "exact").await.unwrap();
     assert_eq!(rows, [], "{what}");
 }
 

@@ -238,7 +238,7 @@ fn check_order(faulty: &Faulty, ledger: &Ledger, kind: Kind, dead: &BTreeSet<Eve
 /// Nothing is left but dead letters, and the cursor stands at the end without a hole.
 async fn check_rest(faulty: &Faulty, kind: Kind) -> Result<(), String> {
     let name = kind.name;
-    let open = faulty.log().open_subjects(name).await.unwrap();
+    let open = faulty.log().open_failures(name).await.unwrap();
     if !open.is_empty() {
         return Err(format!("{name}: failure rows are left: {open:?}"));
     }
