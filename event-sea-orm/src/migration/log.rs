@@ -50,8 +50,8 @@ impl MigrationTrait for LogTable {
         if manager.has_table(log).await? {
             return Err(DbErr::Migration(format!(
                 "there is a table `{log}` already, and this migration did not make it: if another migrator did, keep to \
-                 that one; if the table is your own, give the events another log (`#[event(log = \"...\")]` and \
-                 `migration::log(\"...\")`)"
+                 that one; if the table is your own, give the events another log (`#[event(log = \"...\")]`, and \
+                 `migration::tables()` and `migration::log(\"...\")` in place of `migration::all()`)"
             )));
         }
         run(manager, dialect.log_up(log)).await

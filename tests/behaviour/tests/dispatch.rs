@@ -19,9 +19,12 @@ on_every_database! {
     what_is_rolled_back_is_never_delivered
     what_handlers_record_is_drained_too
     a_drain_of_handlers_without_end_is_bounded
+    a_drains_round_ends_where_the_log_ended
     running_delivers_at_once_after_a_commit
     running_polls_for_what_nobody_told_it_of
     a_shutdown_lets_handlers_end
+    a_shutdown_does_not_wait_for_the_backlog
+    a_dispatcher_does_one_thing_at_a_time
     a_slow_inbox_holds_up_no_other
     concurrency_is_bounded_by_the_setting
     the_log_is_read_once_for_all_inboxes
@@ -259,6 +262,85 @@ async fn a_drain_of_handlers_without_end_is_bounded(db: &TestDb) {
     let report = dispatcher.drain().await.unwrap();
     assert!(!report.complete);
     assert_eq!(report.total().handled, 5);
+}
+
+async fn a_drains_round_ends_where_the_log_ended(db: &TestDb) {
+    // Every page is full, since each event has a handler record another one: only the end of a round bounds it.
+    let dispatcher = Dispatcher::builder(&**db).only(["echo_for_ever"]).page(2).drain_rounds(3).build().unwrap();
+    dispatcher.register().await.unwrap();
+    for _ in 0..6 {
+        comment(db, 1).await;
+    }
+    let report = dispatcher.drain().await.unwrap();
+    assert!(!report.complete);
+    assert_eq!(report.total().handled, 18, "six in each of three rounds");
+}
+
+/// Stops the dispatcher from inside, at the tenth event.
+#[derive(Clone, Default)]
+struct Stop(std::sync::Arc<tokio::sync::Notify>);
+
+#[inbox]
+async fn stopper(event: Event<IssueEvent>, State(seen): State<Seen>, State(stop): State<Stop>) -> InboxResult {
+    seen.note(event.id().to_string());
+    if event.id() == 10 {
+        stop.0.notify_one();
+    }
+    handled()
+}
+
+#[inbox]
+async fn transactional_stopper(
+    event: Event<IssueEvent>,
+    State(seen): State<Seen>,
+    State(stop): State<Stop>,
+    _txn: Txn<'_>,
+) -> InboxResult {
+    seen.note(event.id().to_string());
+    if event.id() == 10 {
+        stop.0.notify_one();
+    }
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    handled()
+}
+
+async fn a_shutdown_does_not_wait_for_the_backlog(db: &TestDb) {
+    const EVENTS: i64 = 3_000;
+    let drafts = (0..EVENTS).map(|comment_id| IssueEvent::Commented { comment_id }.on(1).by_system());
+    for inbox in ["stopper", "transactional_stopper"] {
+        let (seen, stop) = (Seen::default(), Stop::default());
+        let (state, told) = (stop.clone(), stop.0.clone());
+        let dispatcher =
+            Dispatcher::builder(&**db).state(seen.clone()).state(state).only([inbox]).page(10).build().unwrap();
+        if inbox == "stopper" {
+            dispatcher.register().await.unwrap();
+            record_many(&**db, drafts.clone()).await.unwrap();
+        }
+        db.sql(&format!("INSERT INTO event_cursors SELECT '{inbox}', 'events', 0, 0, '', '', 0, 0, NULL, NULL, 'x' ON CONFLICT DO NOTHING")).await.unwrap();
+        dispatcher.run(async move { told.notified().await }).await.unwrap();
+        let delivered = seen.lines().len();
+        assert!((10..EVENTS as usize).contains(&delivered), "{inbox}: {delivered} delivered before it stopped");
+        let report = dispatcher.drain().await.unwrap();
+        assert_eq!(report.total().handled as usize + delivered, EVENTS as usize, "{inbox}: and the rest later, once");
+    }
+}
+
+async fn a_dispatcher_does_one_thing_at_a_time(db: &TestDb) {
+    let dispatcher = dispatcher(db, &Seen::default(), &["all_issues"]);
+    beside(&dispatcher, async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let error = dispatcher.drain().await.unwrap_err();
+        assert_eq!(error.kind(), event_core::storage::StorageErrorKind::Busy);
+        assert!(error.to_string().contains("build another one"), "{error}");
+    })
+    .await;
+    dispatcher.drain().await.unwrap();
+    // A run that is dropped gives the dispatcher back.
+    tokio::select! {
+        _ = dispatcher.run(std::future::pending()) => unreachable!("nothing stops it"),
+        () = tokio::time::sleep(Duration::from_millis(50)) => {}
+    }
+    dispatcher.drain().await.unwrap();
 }
 
 /// Runs the dispatcher beside `test`, and stops it after.

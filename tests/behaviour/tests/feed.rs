@@ -22,6 +22,7 @@ on_every_database! {
     what_has_no_label_is_named_by_its_id
     an_event_that_can_not_be_decoded_keeps_its_place
     a_row_that_is_no_json_is_named
+    two_enums_of_one_subject_have_a_feed_each
     a_limit_has_bounds
     a_token_goes_through_text
     feeds_walk_their_index
@@ -371,4 +372,20 @@ async fn feeds_walk_their_index(db: &TestDb) {
             db.sql("ANALYZE").await.unwrap();
         }
     }
+}
+
+/// The other enum of issues.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize, DomainEvent)]
+#[event(subject(issue::Entity, label = title))]
+enum BillingEvent {
+    Invoiced,
+}
+
+async fn two_enums_of_one_subject_have_a_feed_each(db: &TestDb) {
+    IssueEvent::Closed.on(1).by_system().save(&**db).await.unwrap();
+    BillingEvent::Invoiced.on(1).by_system().save(&**db).await.unwrap();
+    let closed = IssueEvent::feed().page(&**db).await.unwrap();
+    assert_eq!(closed.entries.iter().map(|entry| entry.action.as_str()).collect::<Vec<_>>(), ["closed"]);
+    let invoiced = BillingEvent::feed().of_id(1).page(&**db).await.unwrap();
+    assert_eq!(invoiced.entries.iter().map(|entry| entry.action.as_str()).collect::<Vec<_>>(), ["invoiced"]);
 }

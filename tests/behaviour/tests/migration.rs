@@ -111,3 +111,19 @@ async fn the_databases_time_is_written_as_ours() {
     assert_eq!(db.text(&at("1000, 'unixepoch'")).await, "1970-01-01T00:16:40+00:00");
     assert_eq!(db.text(&at("'1970-01-01 00:16:40.120'")).await, "1970-01-01T00:16:40.120+00:00");
 }
+
+#[tokio::test]
+async fn an_application_may_have_an_events_table_of_its_own() {
+    struct Migrator;
+    #[sea_orm_migration::async_trait::async_trait]
+    impl MigratorTrait for Migrator {
+        fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+            vec![event_sea_orm::migration::tables(), event_sea_orm::migration::log("audit_events")]
+        }
+    }
+    let db = TestDb::empty_sqlite().await;
+    db.sql("CREATE TABLE events (concert text)").await.unwrap();
+    Migrator::up(&*db, None).await.unwrap();
+    AccountEvent::SignedIn.on(1).by_system().save(&*db).await.unwrap();
+    assert_eq!(db.number("SELECT count(*) FROM events").await, 0);
+}

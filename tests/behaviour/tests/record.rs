@@ -10,6 +10,8 @@ use serde_json::json;
 
 on_every_database! {
     an_event_reads_back_as_it_was_recorded
+    numbers_read_back_as_they_were
+    metadata_that_could_not_be_read_back_is_refused
     an_event_is_one_statement
     a_rollback_leaves_nothing
     nobody_and_nothing_are_refused
@@ -317,4 +319,32 @@ async fn a_time_that_no_database_has_is_refused(db: &TestDb) {
         IssueEvent::Closed.on(1).by_system().at(time.parse().unwrap()).save(&**db).await.unwrap();
     }
     assert_eq!(IssueEvent::feed().page(&**db).await.unwrap().entries.len(), 2);
+}
+
+/// What is measured at an issue: numbers, and whatever a user sends.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize, DomainEvent)]
+#[event(subject(models::issue::Entity), log = "measured_events")]
+enum MeasuredEvent {
+    Measured { value: f64 },
+    Received { body: serde_json::Value },
+}
+
+async fn numbers_read_back_as_they_were(db: &TestDb) {
+    // A double that a careless parser reads back as its neighbour.
+    let event = MeasuredEvent::Measured { value: 94.527_069_555_392_23 };
+    assert!(event.clone().on(1).by_system().key("once").save(&**db).await.unwrap().is_new());
+    let page = MeasuredEvent::feed().page(&**db).await.unwrap();
+    assert_eq!(page.entries[0].event().unwrap().event, event);
+    assert!(
+        !event.on(1).by_system().key("once").save(&**db).await.unwrap().is_new(),
+        "the same event, not another one"
+    );
+}
+
+async fn metadata_that_could_not_be_read_back_is_refused(db: &TestDb) {
+    let nested = |levels| (0..levels).fold(serde_json::Value::Null, |inner, _| serde_json::json!([inner]));
+    MeasuredEvent::Received { body: nested(90) }.on(1).by_system().save(&**db).await.unwrap();
+    let error = MeasuredEvent::Received { body: nested(200) }.on(1).by_system().save(&**db).await.unwrap_err();
+    assert!(error.to_string().contains("nested 201 levels deep"), "{error}");
+    MeasuredEvent::feed().page(&**db).await.unwrap().entries[0].event().unwrap();
 }

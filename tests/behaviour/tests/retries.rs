@@ -30,6 +30,8 @@ on_every_database! {
     the_errors_text_is_cut_and_has_no_nul
     an_ordered_inbox_parks_what_comes_behind_a_failure
     an_ordered_inbox_goes_on_behind_a_dead_letter
+    an_operators_retry_keeps_the_order
+    a_due_row_of_a_log_that_is_gone_is_dead
     two_logs_have_failures_of_the_same_id
 }
 
@@ -409,6 +411,38 @@ async fn an_ordered_inbox_goes_on_behind_a_dead_letter(db: &TestDb) {
     kit.run_to_end().await.unwrap();
     assert_eq!(seen.lines(), ["1 #1 fail", "1 #2 never", "2 #1 never", "3 #1 ok", "4 #1 ok"]);
     assert_eq!(kit.dead_letters().await.unwrap().len(), 2);
+}
+
+async fn an_operators_retry_keeps_the_order(db: &TestDb) {
+    let (kit, seen, script) = kit(db, "in_order").await;
+    script.set(1, &["never"]);
+    script.set(2, &["fail", "fail"]);
+    for _ in 0..4 {
+        record(db, 1).await;
+    }
+    kit.drain().await.unwrap();
+    assert_eq!(seen.take(), ["1 #1 never", "2 #1 fail"], "3 and 4 wait for 2");
+    let dead = kit.dead_letters().await.unwrap().remove(0);
+    assert!(kit.dispatcher().dead_letters().retry(&dead).await.unwrap());
+    kit.drain().await.unwrap();
+    assert_eq!(seen.take(), ["1 #1 ok"], "its end lets nobody past 2");
+    kit.run_to_end().await.unwrap();
+    assert_eq!(seen.take(), ["2 #2 fail", "2 #3 ok", "3 #1 ok", "4 #1 ok"]);
+    assert_eq!(db.number("SELECT count(*) FROM event_failures").await, 0);
+}
+
+async fn a_due_row_of_a_log_that_is_gone_is_dead(db: &TestDb) {
+    let (kit, seen, _script) = kit(db, "scripted").await;
+    db.sql(
+        "INSERT INTO event_failures VALUES ('scripted', 'old_events', 1, 'issue', '0', 'closed', 'retrying', 1,
+         '2026-01-01T00:00:00+00:00', 'error', 'x', NULL, '2026-01-01T00:00:00+00:00', '2026-01-01T00:00:00+00:00')",
+    )
+    .await
+    .unwrap();
+    record(db, 1).await;
+    kit.drain().await.unwrap();
+    assert_eq!(seen.lines(), ["1 #1 ok"], "it holds up nobody");
+    assert_eq!(kit.dead_letters().await.unwrap()[0].key.event.to_string(), "old_events/1");
 }
 
 async fn two_logs_have_failures_of_the_same_id(db: &TestDb) {

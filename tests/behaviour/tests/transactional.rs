@@ -25,6 +25,7 @@ on_every_database! {
     an_ordered_one_parks_behind_a_failure
     a_handler_can_not_end_the_transaction
     a_transaction_ended_inside_a_handler_is_thrown_away
+    a_transaction_that_sqlite_ended_leaves_the_connection_whole
     the_kit_commits_one_event
 }
 
@@ -78,6 +79,12 @@ async fn act(event: &StoredEvent, txn: Txn<'_>, script: &Script) -> InboxResult 
         "slow" => tokio::time::sleep(std::time::Duration::from_millis(30)).await,
         "rollback" => {
             txn.execute_unprepared(" rollback").await?;
+        }
+        // The same, and the handler passes the error on.
+        "end and tell" => {
+            for _ in 0..2 {
+                txn.execute_unprepared("INSERT OR ROLLBACK INTO once VALUES (1)").await?;
+            }
         }
         "end" => {
             // A conflict that makes SQLite end the transaction, which the handler takes for no harm.
@@ -271,6 +278,35 @@ async fn a_transaction_ended_inside_a_handler_is_thrown_away(db: &TestDb) {
     assert_eq!(effects(db).await, "1 3 4");
     let dead = kit.dead_letters().await.unwrap();
     assert_eq!((dead.len(), dead[0].key.event.id, dead[0].kind.as_str()), (1, 2, "crash"));
+}
+
+async fn a_transaction_that_sqlite_ended_leaves_the_connection_whole(db: &TestDb) {
+    // The pool has one connection. Were the driver to think it still in a transaction, later commits on it would be none:
+    // seen here, and by nobody else.
+    let (kit, script, _) = kit(db, "project").await;
+    db.sql("CREATE TABLE once (it bigint PRIMARY KEY)").await.unwrap();
+    script.0.lock().unwrap().extend([(1, "end and tell"), (3, "fail")]);
+    record(db, 4).await;
+    for _ in 0..20 {
+        let _ = kit.drain().await;
+    }
+    let ended = db
+        .transact(async |txn| {
+            txn.execute_unprepared("INSERT OR ROLLBACK INTO once VALUES (1)").await?;
+            txn.execute_unprepared("INSERT OR ROLLBACK INTO once VALUES (1)").await
+        })
+        .await;
+    assert!(ended.is_err());
+    let other = db.another(1).await;
+    let seen = async |sql: &str| -> i64 {
+        let row =
+            other.query_one_raw(Statement::from_string(other.get_database_backend(), sql)).await.unwrap().unwrap();
+        row.try_get_by_index(0).unwrap()
+    };
+    assert_eq!(seen("SELECT count(*) FROM effects").await, 2, "2 and 4; 1 ended its transaction, 3 failed");
+    db.transact(async |txn| IssueEvent::Closed.on(1).by_system().save(txn).await).await.unwrap();
+    assert_eq!(seen("SELECT count(*) FROM events").await, 5, "committed, for everybody to see");
+    other.execute_unprepared("INSERT INTO once VALUES (7)").await.unwrap();
 }
 
 async fn the_kit_commits_one_event(db: &TestDb) {
