@@ -18,7 +18,8 @@ pub enum Outcome {
     Handled,
     /// The event does not concern this inbox, and why.
     Skipped(Cow<'static, str>),
-    /// Not now: it is delivered again at that time, and no attempt is counted.
+    /// Not now: it is delivered again at that time, and no attempt is counted. A second from now at the earliest, in a hundred
+    /// years at the latest.
     Snoozed(DateTime<Utc>),
     /// Given up for good without a dead letter, and why.
     Discarded(Cow<'static, str>),
