@@ -3,14 +3,12 @@
 //! An event's way is one direction: record → storage → tail → lane → inbox → save.
 
 mod attempt;
-mod batch;
 mod builder;
 mod dead_letters;
 mod deliver;
 mod drain;
 mod lane;
 mod leases;
-mod order;
 mod plan;
 mod report;
 mod shared;

@@ -4,28 +4,22 @@ use sea_orm::{ActiveModelTrait, ConnectionTrait, Database, Schema, Set};
 use serde::{Deserialize, Serialize};
 use std::{error::Error, time::Duration};
 
+#[rustfmt::skip]
 mod issue {
     use sea_orm::entity::prelude::*;
     #[sea_orm::model]
     #[derive(Clone, Debug, DeriveEntityModel)]
     #[sea_orm(table_name = "issues")]
-    pub struct Model {
-        #[sea_orm(primary_key)]
-        pub id: i64,
-        pub title: String,
-    }
+    pub struct Model { #[sea_orm(primary_key)] pub id: i64, pub title: String }
     impl ActiveModelBehavior for ActiveModel {}
 }
+#[rustfmt::skip]
 mod user {
     use sea_orm::entity::prelude::*;
     #[sea_orm::model]
     #[derive(Clone, Debug, DeriveEntityModel)]
     #[sea_orm(table_name = "users")]
-    pub struct Model {
-        #[sea_orm(primary_key)]
-        pub id: i64,
-        pub name: String,
-    }
+    pub struct Model { #[sea_orm(primary_key)] pub id: i64, pub name: String }
     impl ActiveModelBehavior for ActiveModel {}
 }
 

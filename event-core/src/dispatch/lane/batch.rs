@@ -13,14 +13,14 @@ use std::any::Any;
 
 use tokio::time::Instant;
 
-use super::deliver::deliver;
-use super::lane::{Finished, Lane, Taken};
+use super::{Finished, Lane, Taken};
+use crate::dispatch::deliver::deliver;
 use crate::inbox::{InboxResult, Outcome};
 use crate::storage::{Failure, Storage, StorageError};
 
 impl<S: Storage> Lane<S> {
     /// Takes a batch of events and delivers it; false when there is none.
-    pub(crate) async fn next_batch(&mut self) -> Result<bool, StorageError> {
+    pub(super) async fn next_batch(&mut self) -> Result<bool, StorageError> {
         let mut batch: Vec<Taken> = Vec::new();
         let mut any = false;
         // Bounded by what is taken, parked ones included: those wait for a save.
@@ -175,7 +175,7 @@ impl<S: Storage> Lane<S> {
     }
 
     /// A retry, or a suspect: alone in its transaction, together with the end of its failure row.
-    pub(crate) async fn run_alone_in_transaction(&mut self, taken: Taken, begun: Failure) -> Result<(), StorageError> {
+    pub(super) async fn run_alone_in_transaction(&mut self, taken: Taken, begun: Failure) -> Result<(), StorageError> {
         let attempt = begun.attempts;
         let transaction = self.begin().await?;
         let result = match self.deliver_guarded(&taken, attempt, &transaction).await {

@@ -2,17 +2,17 @@
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
-use super::lane::Taken;
+use super::Taken;
 use crate::names::SubjectRef;
 
 /// The most events that wait in memory for an earlier one of their subject; the lane takes no more until they are fewer.
 const QUEUE_MAX: usize = 1_000;
 
 /// A subject in one of the lane's logs.
-pub(crate) type SubjectKey = (usize, SubjectRef);
+pub(super) type SubjectKey = (usize, SubjectRef);
 
 #[derive(Default)]
-pub(crate) struct Order {
+pub(super) struct Order {
     /// Subjects with a delivery under way, and the events that wait for it.
     busy: HashMap<SubjectKey, VecDeque<Taken>>,
     /// The open failure rows of a subject: later events park behind them.
@@ -32,7 +32,7 @@ struct Rows {
 }
 
 /// What to do with an event that was just read.
-pub(crate) enum Admitted {
+pub(super) enum Admitted {
     Start(Taken),
     Queued,
     Park(Taken),
@@ -40,14 +40,14 @@ pub(crate) enum Admitted {
 
 /// What follows from an event's end.
 #[derive(Default)]
-pub(crate) struct Following {
-    pub(crate) start: Option<Taken>,
-    pub(crate) park: VecDeque<Taken>,
+pub(super) struct Following {
+    pub(super) start: Option<Taken>,
+    pub(super) park: VecDeque<Taken>,
 }
 
 impl Order {
     /// A failure row that stands open.
-    pub(crate) fn add_row(&mut self, key: SubjectKey, event: i64, parked: bool) {
+    pub(super) fn add_row(&mut self, key: SubjectKey, event: i64, parked: bool) {
         let rows = self.open.entry(key).or_default();
         let set = if parked { &mut rows.parked } else { &mut rows.active };
         set.insert(event);
@@ -55,7 +55,7 @@ impl Order {
 
     /// Whether a failure row may be tried now; if so it counts as running. Not while its subject has another delivery under
     /// way: an operator may have revived a dead letter that later events did not wait for.
-    pub(crate) fn begin_row(&mut self, key: &SubjectKey, event: i64) -> bool {
+    pub(super) fn begin_row(&mut self, key: &SubjectKey, event: i64) -> bool {
         let rows = self.open.entry(key.clone()).or_default();
         rows.active.insert(event);
         let free = !rows.running && !self.busy.contains_key(key);
@@ -64,27 +64,27 @@ impl Order {
     }
 
     /// The attempt at a failure row is over; the row stands on.
-    pub(crate) fn row_waits(&mut self, key: &SubjectKey) {
+    pub(super) fn row_waits(&mut self, key: &SubjectKey) {
         if let Some(rows) = self.open.get_mut(key) {
             rows.running = false;
         }
     }
 
-    pub(crate) fn is_full(&self) -> bool {
+    pub(super) fn is_full(&self) -> bool {
         self.queued >= QUEUE_MAX
     }
 
     /// Whether the subject has an open failure row.
-    pub(crate) fn is_blocked(&self, key: &SubjectKey) -> bool {
+    pub(super) fn is_blocked(&self, key: &SubjectKey) -> bool {
         self.open.contains_key(key)
     }
 
     /// The subject has a delivery under way, and nothing waits for it.
-    pub(crate) fn begin(&mut self, key: SubjectKey) {
+    pub(super) fn begin(&mut self, key: SubjectKey) {
         self.busy.entry(key).or_default();
     }
 
-    pub(crate) fn admit(&mut self, taken: Taken) -> Admitted {
+    pub(super) fn admit(&mut self, taken: Taken) -> Admitted {
         let key = taken.subject_key();
         if self.is_blocked(&key) {
             self.add_row(key, taken.id(), true);
@@ -100,7 +100,7 @@ impl Order {
     }
 
     /// The end of an event's first delivery; `open` if a failure row waits for its next attempt.
-    pub(crate) fn delivered(&mut self, key: &SubjectKey, event: i64, open: bool) -> Following {
+    pub(super) fn delivered(&mut self, key: &SubjectKey, event: i64, open: bool) -> Following {
         let mut following = Following::default();
         if open {
             following.park = self.busy.remove(key).unwrap_or_default();
@@ -120,7 +120,7 @@ impl Order {
     }
 
     /// The end of a failure row: removed, or dead. The parked event whose turn has come, if no other row is active.
-    pub(crate) fn row_ended(&mut self, key: &SubjectKey, event: i64) -> Option<i64> {
+    pub(super) fn row_ended(&mut self, key: &SubjectKey, event: i64) -> Option<i64> {
         let rows = self.open.get_mut(key)?;
         rows.running = false;
         rows.active.remove(&event);

@@ -1,0 +1,68 @@
+//! What a lane saves, and when.
+
+use tokio::time::Instant;
+
+use super::Lane;
+use crate::storage::{CursorSave, Save, Storage, StorageError};
+
+impl<S: Storage> Lane<S> {
+    pub(super) fn is_dirty(&self) -> bool {
+        !self.changes.is_empty() || self.logs.iter().any(|log| log.dirty)
+    }
+
+    pub(super) fn save_is_due(&self) -> bool {
+        self.urgent && self.last_save.elapsed() >= self.shared.options.save_every
+            || self.is_dirty() && self.last_save.elapsed() >= self.shared.options.save_idle_every
+    }
+
+    /// What a save has to write now. Every change of a failure row goes with a cursor, whose counter fences it.
+    pub(super) fn to_save(&self) -> Save {
+        let inbox = self.plan.name();
+        let fenced_by_first = !self.changes.is_empty() && !self.logs.iter().any(|log| log.dirty);
+        let cursors = self
+            .logs
+            .iter()
+            .enumerate()
+            .filter(|(nth, log)| log.dirty || fenced_by_first && *nth == 0)
+            .map(|(_, log)| CursorSave { log: log.name.clone(), saves: log.saves, cursor: log.cursor.save() })
+            .collect();
+        Save { inbox, epoch: self.epoch, cursors, failures: self.changes.clone() }
+    }
+
+    /// The save was applied.
+    pub(super) fn saved(&mut self, save: &Save) {
+        for saved in &save.cursors {
+            if let Some(log) = self.logs.iter_mut().find(|log| log.name == saved.log) {
+                log.saves += 1;
+                log.dirty = false;
+            }
+        }
+        self.changes.clear();
+        self.urgent = false;
+        self.last_save = Instant::now();
+    }
+
+    /// Saves what is not saved.
+    pub(super) async fn save(&mut self) -> Result<(), StorageError> {
+        if self.is_dirty() {
+            let save = self.to_save();
+            self.shared.storage.save(&save).await?;
+            self.saved(&save);
+        }
+        self.urgent = false;
+        Ok(())
+    }
+
+    /// Sees to it that the stored ceilings cover these events before any of them starts.
+    pub(super) async fn cover(&mut self, events: &[(usize, i64)]) -> Result<(), StorageError> {
+        let mut raised = false;
+        for &(log, id) in events {
+            let log = &mut self.logs[log];
+            if !log.cursor.may_start(id) {
+                log.raise_ceiling(id);
+                raised = true;
+            }
+        }
+        if raised { self.save().await } else { Ok(()) }
+    }
+}
