@@ -17,7 +17,6 @@ const SHORTEST_SNOOZE: Duration = Duration::from_secs(1);
 
 /// The end of an attempt.
 #[derive(Debug)]
-#[allow(clippy::large_enum_variant, reason = "lives for a moment only, and mostly without a row: not worth a box")]
 pub(crate) enum Verdict {
     /// No row is left.
     Done,
