@@ -20,16 +20,27 @@ pub(crate) fn options() -> TransactionOptions {
 /// SQLite ends a transaction by itself on some errors (a conflict that rolls back, a full disk), and the driver, which counts
 /// transactions, would keep such a connection "in a transaction" for ever: later commits on it would be none. So its COMMIT is
 /// sent as a statement, and the driver is given an empty transaction to count down by.
+///
+/// In a task of its own: a caller that is dropped meanwhile (a request whose client went away) must not leave the connection
+/// between the two.
 pub(crate) async fn commit(transaction: DatabaseTransaction) -> Result<(), DbErr> {
-    if transaction.get_database_backend() == DbBackend::Sqlite {
-        if let Err(error) = transaction.execute_unprepared("COMMIT").await {
-            // The commit's own error is the one that counts.
-            let _ = roll_back(transaction).await;
-            return Err(error);
-        }
-        transaction.execute_unprepared("BEGIN").await?;
+    if transaction.get_database_backend() != DbBackend::Sqlite {
+        return transaction.commit().await;
     }
-    transaction.commit().await
+    let committed = tokio::spawn(commit_sqlite(transaction)).await;
+    committed.unwrap_or_else(|error| Err(DbErr::Custom(format!("the commit's task ended without an answer: {error}"))))
+}
+
+async fn commit_sqlite(transaction: DatabaseTransaction) -> Result<(), DbErr> {
+    if let Err(error) = transaction.execute_unprepared("COMMIT").await {
+        // The commit's own error is the one that counts.
+        let _ = roll_back(transaction).await;
+        return Err(error);
+    }
+    // It is committed: what fails from here on is the driver's counting, and must not be taken for a failed commit.
+    let _ = transaction.execute_unprepared("BEGIN").await;
+    let _ = transaction.commit().await;
+    Ok(())
 }
 
 /// Rolls back a transaction that no other one is around, also one that the database ended by itself.

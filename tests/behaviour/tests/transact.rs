@@ -13,6 +13,7 @@ on_every_database! {
     an_error_rolls_back
     a_panic_rolls_back
     a_dropped_one_rolls_back
+    one_dropped_at_any_moment_leaves_the_connection_whole
     the_future_is_send
     readers_that_write_do_not_fail_each_other
 }
@@ -130,4 +131,31 @@ async fn readers_that_write_do_not_fail_each_other(db: &TestDb) {
         task.await.unwrap().unwrap();
     }
     assert_eq!(count(db).await, 40);
+}
+
+async fn one_dropped_at_any_moment_leaves_the_connection_whole(db: &TestDb) {
+    // As a request whose client goes away; the pool has one connection. Were the driver to think it still in a transaction,
+    // what is committed next would be seen by nobody else.
+    let other = db.another(1).await;
+    for polls in 1..60 {
+        let mut dropped = Box::pin(db.transact(async |txn| IssueEvent::Closed.on(1).by_system().save(txn).await));
+        let mut left = polls;
+        std::future::poll_fn(|context| {
+            left -= 1;
+            let ended = dropped.as_mut().poll(context).is_ready();
+            if ended || left == 0 { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+        })
+        .await;
+        drop(dropped);
+        // One that is rolled back shows it: it would leave the outer transaction open.
+        let undone = db.transact(async |txn| {
+            IssueEvent::Closed.on(2).by_system().save(txn).await?;
+            Err::<(), _>(RecordError::from(sea_orm::DbErr::Custom("undone".to_owned())))
+        });
+        assert!(undone.await.is_err());
+        let key = format!("after {polls} polls");
+        IssueEvent::Closed.on(3).by_system().key(&key).save(&**db).await.unwrap();
+        let seen = IssueEvent::feed().of_id(3).limit(1).page(&other).await.unwrap();
+        assert_eq!(seen.entries.first().and_then(|entry| entry.idempotency_key.clone()), Some(key));
+    }
 }
