@@ -75,7 +75,7 @@ impl State {
         self.failures = failures;
         for cursor in &save.cursors {
             if let Some(row) = self.cursors.get_mut(&(save.inbox.to_owned(), cursor.log.clone())) {
-                row.cursor = cursor.cursor.clone();
+                cursor.apply(&mut row.cursor);
                 row.saves += 1;
             }
         }

@@ -12,8 +12,8 @@ use crate::cursor::{IdSet, SavedCursor};
 use crate::inbox::Start;
 use crate::names::LogName;
 use crate::storage::{
-    Claimed, DeadLetter, DeadLetterQuery, DueFailure, Failure, FailureKey, FailureState, LoadedCursor, OpenFailure,
-    Read, ReadEvent, Save, Storage, StorageError, StorageErrorKind, Wish,
+    Claimed, DeadLetter, DeadLetterQuery, DueFailure, Failure, FailureKey, FailureState, LoadedCursor, Look,
+    OpenFailure, Read, ReadEvent, Save, Storage, StorageError, StorageErrorKind, Wish,
 };
 
 /// A save that waits for its commit. Handlers can't write in memory, so that there is nothing else to undo.
@@ -131,9 +131,9 @@ impl Storage for MemoryLog {
         Ok(self.lock().events(log).last().map_or(0, |event| event.id()))
     }
 
-    async fn ripe(&self, _log: &LogName, missing: &IdSet, _proof: &mut ()) -> Result<IdSet, StorageError> {
+    async fn look(&self, _log: &LogName, missing: &IdSet, _proof: &mut ()) -> Result<Look, StorageError> {
         // Ids are given out and made visible in one step.
-        Ok(missing.clone())
+        Ok(Look { ripe: missing.clone(), ..Look::default() })
     }
 
     async fn save(&self, save: &Save) -> Result<(), StorageError> {

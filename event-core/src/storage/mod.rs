@@ -101,8 +101,41 @@ pub struct CursorSave {
     pub log: LogName,
     /// The counter as loaded or last saved; the save raises it by one, and is refused if it differs.
     pub saves: i64,
-    /// The cursor.
-    pub cursor: SavedCursor,
+    /// The highest id read.
+    pub high: i64,
+    /// Ids up to here may have been started.
+    pub ceiling: i64,
+    /// The missing ids; `None` where they are as they were loaded or last saved, since they may be many.
+    pub missing: Option<IdSet>,
+    /// The ids in flight; `None` likewise.
+    pub in_flight: Option<IdSet>,
+}
+
+impl CursorSave {
+    /// Writes it over the stored cursor.
+    pub fn apply(&self, stored: &mut SavedCursor) {
+        stored.high = self.high;
+        stored.ceiling = self.ceiling;
+        if let Some(missing) = &self.missing {
+            stored.missing = missing.clone();
+        }
+        if let Some(in_flight) = &self.in_flight {
+            stored.in_flight = in_flight.clone();
+        }
+    }
+}
+
+/// What a look at a log's recorders says about missing ids.
+#[derive(Clone, Debug, Default)]
+pub struct Look {
+    /// Those that a read started after this look decides: visible there, or never.
+    pub ripe: IdSet,
+    /// Whether no missing id was visible to any read that ended before this look: their recorders are all still at it. Where
+    /// it is false the next read of new events has to look for the missing ones in the same statement, or a subject's events
+    /// could be seen in the wrong order.
+    pub still: bool,
+    /// Who holds the oldest missing id open, where the storage can tell.
+    pub holder: Option<String>,
 }
 
 /// What databases do for the dispatcher.
@@ -156,13 +189,13 @@ pub trait Storage: Send + Sync + 'static {
     /// The highest id that the log ever gave out; 0 if none.
     fn newest(&self, log: &LogName) -> impl Future<Output = Result<i64, StorageError>> + Send;
 
-    /// The missing ids that a read started after this call decides: visible there, or never. Never a guess by age.
-    fn ripe(
+    /// Looks at who records, to prove missing ids dead; never a guess by age. `proof` is that of one cursor.
+    fn look(
         &self,
         log: &LogName,
         missing: &IdSet,
         proof: &mut Self::Proof,
-    ) -> impl Future<Output = Result<IdSet, StorageError>> + Send;
+    ) -> impl Future<Output = Result<Look, StorageError>> + Send;
 
     /// Saves in a transaction of its own.
     fn save(&self, save: &Save) -> impl Future<Output = Result<(), StorageError>> + Send;

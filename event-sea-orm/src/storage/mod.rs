@@ -14,7 +14,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use event_core::cursor::IdSet;
 use event_core::storage::{
-    Claimed, DeadLetter, DeadLetterQuery, DueFailure, FailureKey, OpenFailure, Read, ReadEvent, Save, Storage,
+    Claimed, DeadLetter, DeadLetterQuery, DueFailure, FailureKey, Look, OpenFailure, Read, ReadEvent, Save, Storage,
     StorageError, Wish,
 };
 use event_core::{LogName, States};
@@ -165,10 +165,10 @@ impl Storage for SeaStorage {
         self.newest_id(&self.db, log).await
     }
 
-    async fn ripe(&self, _log: &LogName, missing: &IdSet, _proof: &mut ()) -> Result<IdSet, StorageError> {
+    async fn look(&self, _log: &LogName, missing: &IdSet, _proof: &mut ()) -> Result<Look, StorageError> {
         // SQLite has one writer at a time, and the log's trigger refuses an id that is not the newest: whoever could have
         // made a missing id visible had done so before the newer one was recorded.
-        Ok(missing.clone())
+        Ok(Look { ripe: missing.clone(), ..Look::default() })
     }
 
     async fn save(&self, save: &Save) -> Result<(), StorageError> {

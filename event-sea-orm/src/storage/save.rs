@@ -34,13 +34,14 @@ impl SeaStorage {
         save: &Save,
         cursor: &CursorSave,
     ) -> Result<(), StorageError> {
-        let saved = &cursor.cursor;
         let mut sql = self.sql()?;
-        sql.push("UPDATE event_cursors SET high = ").bind(saved.high).push(", ceiling = ").bind(saved.ceiling);
-        sql.push(", missing = ")
-            .bind(saved.missing.to_string())
-            .push(", in_flight = ")
-            .bind(saved.in_flight.to_string());
+        sql.push("UPDATE event_cursors SET high = ").bind(cursor.high).push(", ceiling = ").bind(cursor.ceiling);
+        if let Some(missing) = &cursor.missing {
+            sql.push(", missing = ").bind(missing.to_string());
+        }
+        if let Some(in_flight) = &cursor.in_flight {
+            sql.push(", in_flight = ").bind(in_flight.to_string());
+        }
         sql.push(", saves = saves + 1, updated_at = ").push(&self.clock(0)?);
         sql.push(" WHERE inbox = ").bind(save.inbox).push(" AND log = ").bind(cursor.log.as_str());
         sql.push(" AND epoch = ").bind(save.epoch).push(" AND saves = ").bind(cursor.saves);

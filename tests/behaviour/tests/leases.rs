@@ -135,7 +135,10 @@ async fn the_old_owner_is_fenced_off(db: &TestDb) {
         cursors: vec![event_core::storage::CursorSave {
             log: LogName::from("events"),
             saves: 0,
-            cursor: event_core::cursor::SavedCursor::default(),
+            high: 0,
+            ceiling: 0,
+            missing: None,
+            in_flight: None,
         }],
         failures: Vec::new(),
     };
@@ -160,7 +163,10 @@ async fn a_save_that_was_applied_unseen_is_not_repeated(db: &TestDb) {
         cursors: vec![event_core::storage::CursorSave {
             log: LogName::from("events"),
             saves: claimed.cursors[0].saves,
-            cursor: event_core::cursor::SavedCursor::default(),
+            high: 0,
+            ceiling: 0,
+            missing: None,
+            in_flight: None,
         }],
         failures: Vec::new(),
     };

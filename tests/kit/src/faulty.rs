@@ -10,8 +10,8 @@ use chrono::{DateTime, Utc};
 use event_core::cursor::IdSet;
 use event_core::memory::MemoryLog;
 use event_core::storage::{
-    Claimed, CursorSave, DeadLetter, DeadLetterQuery, DueFailure, FailureKey, LoadedCursor, OpenFailure, Read,
-    ReadEvent, Save, Storage, StorageError, StorageErrorKind, Wish,
+    Claimed, DeadLetter, DeadLetterQuery, DueFailure, FailureKey, LoadedCursor, Look, OpenFailure, Read, ReadEvent,
+    Save, Storage, StorageError, StorageErrorKind, Wish,
 };
 use event_core::{Delivery, EventRef, FromDelivery, InboxError, LogName, Needs};
 use tokio::sync::watch;
@@ -27,7 +27,7 @@ pub enum Call {
     Renew,
     Release,
     Read,
-    Ripe,
+    Look,
     Save,
     Begin,
     Savepoint,
@@ -260,9 +260,11 @@ impl Faulty {
 
     fn learn_saved(&self, save: &Save) {
         let mut known = self.common.known.lock().unwrap();
-        for CursorSave { log, saves, cursor } in &save.cursors {
-            let loaded = LoadedCursor { log: log.clone(), saves: saves + 1, cursor: cursor.clone() };
-            known.insert((save.inbox.to_owned(), log.clone()), loaded);
+        for saved in &save.cursors {
+            if let Some(loaded) = known.get_mut(&(save.inbox.to_owned(), saved.log.clone())) {
+                loaded.saves = saved.saves + 1;
+                saved.apply(&mut loaded.cursor);
+            }
         }
     }
 
@@ -405,9 +407,9 @@ impl Storage for Faulty {
         acknowledge(Call::Read, fault, self.inner.read(read).await)
     }
 
-    async fn ripe(&self, log: &LogName, missing: &IdSet, proof: &mut ()) -> Result<IdSet, StorageError> {
-        let fault = self.enter(Call::Ripe).await?;
-        acknowledge(Call::Ripe, fault, self.inner.ripe(log, missing, proof).await)
+    async fn look(&self, log: &LogName, missing: &IdSet, proof: &mut ()) -> Result<Look, StorageError> {
+        let fault = self.enter(Call::Look).await?;
+        acknowledge(Call::Look, fault, self.inner.look(log, missing, proof).await)
     }
 
     async fn save(&self, save: &Save) -> Result<(), StorageError> {

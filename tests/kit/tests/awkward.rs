@@ -37,7 +37,10 @@ async fn save(log: &MemoryLog, logs: &[&'static str], failures: Vec<FailureChang
     let cursors = claimed.cursors.iter().map(|loaded| CursorSave {
         log: loaded.log.clone(),
         saves: loaded.saves,
-        cursor: loaded.cursor.clone(),
+        high: loaded.cursor.high,
+        ceiling: loaded.cursor.ceiling,
+        missing: None,
+        in_flight: None,
     });
     let save = Save { inbox: "failing", epoch: claimed.epoch, cursors: cursors.collect(), failures };
     log.save(&save).await.unwrap();

@@ -6,12 +6,12 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::cursor::{CEILING_BLOCK, CEILING_BLOCK_MIN, Cursor, IdSet};
+use crate::cursor::{CEILING_BLOCK, CEILING_BLOCK_MIN, Cursor, IdSet, SavedCursor};
 use crate::dispatch::plan::Filter;
 use crate::dispatch::tail::{Page, Tail};
 use crate::inbox::LoadedEvent;
 use crate::names::LogName;
-use crate::storage::{LoadedCursor, Storage, StorageError};
+use crate::storage::{CursorSave, LoadedCursor, Storage, StorageError};
 
 /// A block of the ceiling that is used up faster than this is too short.
 const PACE: Duration = Duration::from_secs(1);
@@ -21,9 +21,13 @@ pub(super) struct LogLane<S: Storage> {
     pub(super) name: LogName,
     filter: Filter,
     pub(super) cursor: Cursor,
-    pub(super) saves: i64,
+    saves: i64,
+    /// As it stands in the database.
+    stored: SavedCursor,
     tail: Arc<Tail>,
     proof: S::Proof,
+    /// The missing ids that the last look knew already.
+    looked_at: IdSet,
     page: Option<Arc<Page>>,
     at: usize,
     /// No event beyond this one, for now: where a drain's round ends, whatever handlers record meanwhile.
@@ -41,8 +45,10 @@ impl<S: Storage> LogLane<S> {
             filter,
             cursor: Cursor::load(loaded.cursor.clone()),
             saves: loaded.saves,
+            stored: loaded.cursor.clone(),
             tail,
             proof: S::Proof::default(),
+            looked_at: IdSet::new(),
             page: None,
             at: 0,
             until: i64::MAX,
@@ -94,21 +100,61 @@ impl<S: Storage> LogLane<S> {
         if left || self.page.as_ref().is_some_and(|page| self.tail.is_end(page)) {
             return Ok(false);
         }
-        let also = self.cursor.wanted_again();
-        // Asked before the read: the read that follows decides about what was ripe then.
-        let ripe = match self.cursor.missing().is_empty() {
-            true => IdSet::new(),
-            false => storage.ripe(&self.name, self.cursor.missing(), &mut self.proof).await?,
-        };
-        let page = self.tail.read(storage, self.cursor.high(), &also).await?;
-        if !also.is_empty() {
-            let found: IdSet = page.events.iter().map(|event| event.stored().id()).collect();
-            self.close_holes(ripe, &found, inbox);
-        }
+        let page = self.read_page(storage, inbox).await?;
         let some = !page.events.is_empty();
         self.page = Some(page);
         self.at = 0;
         Ok(some)
+    }
+
+    /// The next page, with whatever of the holes is visible by now.
+    ///
+    /// A subject's events are seen in the order of their commits because one statement looks for the new and for the missing
+    /// ones. A page that was read without the missing ones is as good if none of them was visible then: so says a look
+    /// *after* that read, which finds the recorders of all of them still at it. So lanes with holes share the pages of the
+    /// others as long as nothing changes, and a recorder that idles in its transaction costs nobody a read.
+    async fn read_page(&mut self, storage: &S, inbox: &str) -> Result<Arc<Page>, StorageError> {
+        let high = self.cursor.high();
+        let also = self.cursor.wanted_again();
+        if also.is_empty() {
+            return self.tail.read(storage, high, &also).await;
+        }
+        let mut ripe = IdSet::new();
+        if !self.cursor.missing().is_empty() {
+            let known = self.cursor.recovering().is_empty() && self.looked_at == *self.cursor.missing();
+            let page = if known { Some(self.tail.read(storage, high, &IdSet::new()).await?) } else { None };
+            let look = storage.look(&self.name, self.cursor.missing(), &mut self.proof).await?;
+            self.looked_at = self.cursor.missing().clone();
+            match page {
+                Some(page) if look.still => return Ok(page),
+                _ => ripe = look.ripe,
+            }
+        }
+        // Begun after the look: it decides about what was ripe then.
+        let page = self.tail.read(storage, high, &also).await?;
+        let found: IdSet = page.events.iter().map(|event| event.stored().id()).collect();
+        self.close_holes(ripe, &found, inbox);
+        Ok(page)
+    }
+
+    /// What a save writes of this log.
+    pub(super) fn to_save(&self) -> CursorSave {
+        let SavedCursor { high, ceiling, missing, in_flight } = self.cursor.save();
+        CursorSave {
+            log: self.name.clone(),
+            saves: self.saves,
+            high,
+            ceiling,
+            missing: (missing != self.stored.missing).then_some(missing),
+            in_flight: (in_flight != self.stored.in_flight).then_some(in_flight),
+        }
+    }
+
+    /// The save was applied.
+    pub(super) fn saved(&mut self, save: &CursorSave) {
+        self.saves += 1;
+        save.apply(&mut self.stored);
+        self.dirty = false;
     }
 
     fn close_holes(&mut self, ripe: IdSet, found: &IdSet, inbox: &str) {

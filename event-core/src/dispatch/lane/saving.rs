@@ -3,7 +3,7 @@
 use tokio::time::Instant;
 
 use super::Lane;
-use crate::storage::{CursorSave, Save, Storage, StorageError};
+use crate::storage::{Save, Storage, StorageError};
 
 impl<S: Storage> Lane<S> {
     pub(super) fn is_dirty(&self) -> bool {
@@ -24,7 +24,7 @@ impl<S: Storage> Lane<S> {
             .iter()
             .enumerate()
             .filter(|(nth, log)| log.dirty || fenced_by_first && *nth == 0)
-            .map(|(_, log)| CursorSave { log: log.name.clone(), saves: log.saves, cursor: log.cursor.save() })
+            .map(|(_, log)| log.to_save())
             .collect();
         Save { inbox, epoch: self.epoch, cursors, failures: self.changes.clone() }
     }
@@ -33,8 +33,7 @@ impl<S: Storage> Lane<S> {
     pub(super) fn saved(&mut self, save: &Save) {
         for saved in &save.cursors {
             if let Some(log) = self.logs.iter_mut().find(|log| log.name == saved.log) {
-                log.saves += 1;
-                log.dirty = false;
+                log.saved(saved);
             }
         }
         self.changes.clear();
