@@ -65,7 +65,7 @@ END $$"#
         SLEEPERS.to_owned(),
         format!(
             r#"CREATE OR REPLACE FUNCTION "{log}_wake"() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-    IF EXISTS (SELECT FROM event_sleepers) THEN
+    IF EXISTS (SELECT FROM event_sleepers WHERE until > clock_timestamp()) THEN
         PERFORM pg_notify('event_recorded', TG_TABLE_NAME);
     END IF;
     RETURN NULL;

@@ -55,7 +55,10 @@ impl SeaStorage {
     pub(super) async fn connections(&self) -> Result<Own, StorageError> {
         if self.is_closed() {
             self.own.forget();
-            return Err(StorageError::new(StorageErrorKind::Unreachable, "the connection that was given is closed"));
+            return Err(StorageError::new(
+                StorageErrorKind::Unreachable,
+                "the database can't be reached: the connection that was given is closed",
+            ));
         }
         if let Some(own) = self.own.get() {
             return Ok(own);
