@@ -13,6 +13,7 @@ mod schema;
 pub mod seen;
 mod server;
 mod sql;
+pub mod worker;
 
 use std::ops::Deref;
 use std::sync::{Arc, Mutex};
