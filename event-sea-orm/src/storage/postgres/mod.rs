@@ -1,0 +1,8 @@
+//! PostgreSQL: connections set up as exactness needs them, the listing of recorders, and the check of its preconditions.
+
+mod check;
+mod connect;
+mod look;
+
+pub(super) use check::check;
+pub(super) use connect::{Looker, connect};
