@@ -22,6 +22,7 @@ use std::time::Duration;
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, Statement};
 
 pub use kind::Kind;
+pub use schema::Trigger;
 use server::ServerDatabase;
 pub use sql::statement;
 
