@@ -13,6 +13,7 @@ mod schema;
 pub mod seen;
 mod server;
 mod sql;
+pub mod worker;
 
 use std::ops::Deref;
 use std::sync::{Arc, Mutex};
@@ -21,6 +22,7 @@ use std::time::Duration;
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, Statement};
 
 pub use kind::Kind;
+pub use schema::Trigger;
 use server::ServerDatabase;
 pub use sql::statement;
 

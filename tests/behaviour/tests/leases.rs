@@ -8,13 +8,13 @@ use std::time::Duration;
 use behaviour::models::IssueEvent;
 use behaviour::raw::RawFailure;
 use behaviour::seen::Seen;
+use behaviour::worker::Worker;
 use behaviour::{TestDb, on_every_database};
 use event_core::dispatch::Blocked;
 use event_core::storage::{Save, Storage, StorageErrorKind, Wish};
 use event_core::{Clock, LogName, Start};
 use event_sea_orm::SeaStorage;
 use event_sea_orm::prelude::*;
-use tokio::sync::oneshot;
 
 on_every_database! {
     an_inbox_has_one_owner_at_a_time
@@ -54,23 +54,6 @@ fn builder(db: &sea_orm::DatabaseConnection, seen: &Seen) -> event_core::dispatc
 async fn record(db: &TestDb, events: i64) {
     for subject in 0..events {
         IssueEvent::Closed.on(subject).by_system().save(&**db).await.unwrap();
-    }
-}
-
-struct Worker {
-    stop: oneshot::Sender<()>,
-    run: tokio::task::JoinHandle<Result<(), event_core::storage::StorageError>>,
-}
-
-impl Worker {
-    fn start(dispatcher: Dispatcher) -> Self {
-        let (stop, stopped) = oneshot::channel::<()>();
-        Self { stop, run: tokio::spawn(async move { dispatcher.run(async { drop(stopped.await) }).await }) }
-    }
-
-    async fn stop(self) {
-        drop(self.stop);
-        self.run.await.unwrap().unwrap();
     }
 }
 
