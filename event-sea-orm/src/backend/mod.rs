@@ -95,6 +95,11 @@ pub(crate) trait Dialect: Send + Sync {
     /// The statements that make the tables that logs share.
     fn system_up(&self) -> Vec<String>;
 
+    /// The statements that remove the tables that logs share.
+    fn system_down(&self) -> Vec<String> {
+        vec!["DROP TABLE event_failures".to_owned(), "DROP TABLE event_cursors".to_owned()]
+    }
+
     /// A statement that has two migrations at once wait for each other, until the transaction ends.
     fn one_migration_at_a_time(&self) -> Option<&'static str>;
 }
