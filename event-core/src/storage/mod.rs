@@ -5,6 +5,7 @@
 
 mod error;
 mod failure;
+mod pause;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +22,7 @@ pub(crate) use failure::stored_text;
 pub use failure::{
     DeadLetter, DeadLetterQuery, DueFailure, ERROR_MAX, Failure, FailureChange, FailureKey, FailureState, OpenFailure,
 };
+pub use pause::{Pause, PauseChange};
 
 /// An inbox that a worker would like to own.
 #[derive(Clone, Debug)]
@@ -42,6 +44,8 @@ pub struct Claimed {
     pub epoch: i64,
     /// Its cursors, as they were loaded after the epoch was raised.
     pub cursors: Vec<LoadedCursor>,
+    /// Its pause, if it stands paused.
+    pub pause: Option<Pause>,
 }
 
 /// A cursor as loaded.
@@ -92,6 +96,8 @@ pub struct Save {
     pub cursors: Vec<CursorSave>,
     /// The failure rows to change.
     pub failures: Vec<FailureChange>,
+    /// What becomes of the inbox's pause.
+    pub pause: PauseChange,
 }
 
 /// One cursor in a save.
