@@ -94,6 +94,7 @@ pub(crate) struct Lane<S: Storage> {
     retries: VecDeque<DueFailure>,
     next_due: Option<DateTime<Utc>>,
     next_log: usize,
+    rows_turn: bool,
     slot: Arc<Slot>,
     last_save: Instant,
     /// Something was delivered since the last save: to be saved soon.
@@ -144,6 +145,7 @@ impl<S: Storage> Lane<S> {
             retries: VecDeque::new(),
             next_due,
             next_log: 0,
+            rows_turn: false,
             slot,
             last_save: Instant::now(),
             urgent: false,
@@ -321,13 +323,14 @@ impl<S: Storage> Lane<S> {
             if self.save_is_due() {
                 self.save().await?;
             }
-            if let Some(due) = self.next_retry().await? {
-                self.retry(due).await?;
-            } else if let Some(taken) = self.ready.pop_front() {
+            if self.take_turn() && self.retry_next().await? {
+                continue;
+            }
+            if let Some(taken) = self.ready.pop_front() {
                 self.start(taken).await?;
             } else if let Some(taken) = self.next_event().await? {
                 self.admit(taken).await?;
-            } else {
+            } else if !self.retry_next().await? {
                 return Ok(Fill::AtTail);
             }
         }
@@ -346,12 +349,23 @@ impl<S: Storage> Lane<S> {
             if !self.lease_holds() {
                 return Ok(Fill::NoLease);
             }
-            if let Some(due) = self.next_retry().await? {
-                self.retry(due).await?;
-            } else if !self.next_batch().await? {
+            if self.breaker.is_paused() {
+                return Ok(Fill::Paused);
+            }
+            if self.take_turn() && self.retry_next().await? {
+                continue;
+            }
+            if !self.next_batch().await? && !self.retry_next().await? {
                 return Ok(Fill::AtTail);
             }
         }
+    }
+
+    /// Whether it is the failure rows' turn. They and the events take turns: what always fails, and is due again and again, must
+    /// neither delay what is new nor, being all that is tried for a while, have the inbox paused.
+    fn take_turn(&mut self) -> bool {
+        self.rows_turn = !self.rows_turn;
+        self.rows_turn
     }
 
     pub(crate) fn lease_holds(&self) -> bool {

@@ -72,7 +72,7 @@ impl<S: Storage> Lane<S> {
         let mut started = false;
         self.retries.clear();
         while let Some(due) = self.next_retry().await? {
-            self.breaker.probe(due.failure.key.event.clone(), true);
+            self.breaker.probe(due.failure.key.event.clone());
             started = self.retry(due).await?;
             if started {
                 break;
@@ -95,7 +95,7 @@ impl<S: Storage> Lane<S> {
                     None => return Ok(false),
                 },
             };
-            self.breaker.probe(taken.event.stored().at.clone(), false);
+            self.breaker.probe(taken.event.stored().at.clone());
             let started = if admitted {
                 self.start(taken).await?;
                 true

@@ -30,6 +30,13 @@ impl<S: Storage> Lane<S> {
         Ok(self.retries.pop_front())
     }
 
+    /// Tries the next due failure row; false if none is due.
+    pub(super) async fn retry_next(&mut self) -> Result<bool, StorageError> {
+        let Some(due) = self.next_retry().await? else { return Ok(false) };
+        self.retry(due).await?;
+        Ok(true)
+    }
+
     /// An event that may have been started before the inbox was taken over: its attempt is counted in the database first, and
     /// it runs alone, so that one which ends the process is found out and becomes a dead letter.
     pub(super) async fn start_suspect(&mut self, taken: Taken) -> Result<(), StorageError> {
