@@ -1,5 +1,7 @@
 //! What differs between databases, one file each: statements, DDL, and what their errors mean.
 
+#[cfg(feature = "mysql")]
+pub(crate) mod mysql;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod sql;
@@ -56,6 +58,18 @@ pub(crate) trait Dialect: Send + Sync {
     /// No two of them have the same key.
     fn insert(&self, log: &str, events: &[&NewEvent]) -> Statement;
 
+    /// Whether that insert returns a row of each. Where it does not, it writes all of them or fails ([`Self::is_taken_key`]), and
+    /// ids follow from the first one.
+    fn returning(&self) -> bool {
+        true
+    }
+
+    /// Whether an insert that does not return rows failed because an event of the log has one of the keys.
+    fn is_taken_key(&self, log: &str, error: &DbErr) -> bool {
+        let _ = (log, error);
+        false
+    }
+
     /// The most events that one insert can take.
     fn insert_most(&self) -> usize;
 
@@ -67,6 +81,12 @@ pub(crate) trait Dialect: Send + Sync {
 
     /// What ends a SELECT whose rows are to be locked: waiting for others, or leaving out what they have locked.
     fn lock_rows(&self, wait: bool) -> &'static str;
+
+    /// What ends a SELECT that has to see what was committed last, where a transaction may have an older snapshot, and yet a
+    /// write meets what is newer.
+    fn newest_rows(&self) -> &'static str {
+        ""
+    }
 
     /// The column in a condition that must not choose the index.
     fn without_index(&self, column: &str) -> String;
@@ -83,7 +103,7 @@ pub(crate) trait Dialect: Send + Sync {
     /// Asks for the highest id that the log ever gave out, as `newest`; no row if it gave out none.
     fn newest_id(&self, log: &LogName) -> Statement;
 
-    /// Reads a log for the dispatcher: one statement, one snapshot, sorted by id.
+    /// Reads a log for the dispatcher: one statement, one snapshot.
     fn read(&self, read: &Read<'_>) -> Statement;
 
     /// The statements that make a log.
@@ -94,6 +114,11 @@ pub(crate) trait Dialect: Send + Sync {
 
     /// The statements that make the tables that logs share.
     fn system_up(&self) -> Vec<String>;
+
+    /// An error of a migration, in words that say what to do about it.
+    fn explain(&self, error: DbErr) -> DbErr {
+        error
+    }
 
     /// A statement that has two migrations at once wait for each other, until the transaction ends.
     fn one_migration_at_a_time(&self) -> Option<&'static str>;
@@ -110,6 +135,9 @@ pub(crate) fn dialect(backend: DbBackend) -> Result<&'static dyn Dialect, Unsupp
         DbBackend::Postgres => Ok(&postgres::Postgres),
         #[cfg(not(feature = "postgres"))]
         DbBackend::Postgres => Err(UnsupportedBackend { backend: "PostgreSQL" }),
+        #[cfg(feature = "mysql")]
+        DbBackend::MySql => Ok(&mysql::MySql),
+        #[cfg(not(feature = "mysql"))]
         DbBackend::MySql => Err(UnsupportedBackend { backend: "MySQL or MariaDB" }),
         _ => Err(UnsupportedBackend { backend: "this database" }),
     }
