@@ -10,7 +10,7 @@ mod sqlite;
 
 use event_core::storage::Read;
 use event_core::{LogName, NewEvent};
-use sea_orm::{DbBackend, DbErr, Statement};
+use sea_orm::{DbBackend, DbErr, Statement, Value};
 
 pub(crate) use sql::Sql;
 
@@ -53,6 +53,11 @@ pub(crate) trait Dialect: Send + Sync {
 
     /// The placeholder of the `n`th value, from 1.
     fn placeholder(&self, n: usize) -> String;
+
+    /// A value as it is bound.
+    fn value(&self, value: Value) -> Value {
+        value
+    }
 
     /// Writes these events in this order, unless their idempotency keys exist; returns id and key of those written.
     /// No two of them have the same key.

@@ -22,6 +22,7 @@ const TABLE: &str = "ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 /*M! COLLATE 
 /// Every statement here is a transaction by itself, so that a migration may end anywhere in between: all is made under names
 /// that nobody else has (with a `~`), and renamed at once. What an earlier run left is dropped first.
 ///
+/// - JSON is kept as text, as it was recorded: MySQL's own type for it would change numbers and the order of keys.
 /// - The slots show who is recording. Whoever inserts holds a share lock on one of them from before its id is drawn to the end
 ///   of its transaction: the trigger sees to it. The connection's number and the time only spread the load: which slot it is
 ///   does not matter.
@@ -30,6 +31,8 @@ const TABLE: &str = "ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 /*M! COLLATE 
 ///   NO_AUTO_VALUE_ON_ZERO. (A CHECK may not name an AUTO_INCREMENT column.)
 pub(crate) fn log(log: &str) -> Vec<String> {
     let (slots, key) = (slots(log), key(log));
+    let (metadata, context, snapshot) =
+        (object("metadata"), object("context"), json("snapshot", "json_valid(snapshot)", "true"));
     vec![
         format!("DROP TABLE IF EXISTS `{slots}~`, `{log}~`"),
         format!(
@@ -41,13 +44,13 @@ pub(crate) fn log(log: &str) -> Vec<String> {
     actor_id varchar(128) NULL,
     action varchar(64) NOT NULL,
     version bigint NOT NULL,
-    metadata json NOT NULL,
-    context json NULL,
+    metadata longtext NOT NULL,
+    context longtext NULL,
     correlation_id varchar(128) NULL,
     causation_log varchar(64) NULL,
     causation_id bigint NULL,
     batch_id varchar(128) NULL,
-    snapshot json NULL,
+    snapshot longtext NULL,
     idempotency_key varchar(128) NULL,
     occurred_at datetime(6) NOT NULL,
     created_at datetime(6) NOT NULL DEFAULT (utc_timestamp(6)),
@@ -55,8 +58,9 @@ pub(crate) fn log(log: &str) -> Vec<String> {
     KEY `{log}_actor` (actor_type, actor_id, occurred_at, id),
     KEY `{log}_time` (occurred_at, id),
     UNIQUE KEY `{key}` (idempotency_key),
-    CONSTRAINT `{log}_metadata` CHECK (json_type(metadata) = 'OBJECT'),
-    CONSTRAINT `{log}_context` CHECK (json_type(context) = 'OBJECT'),
+    CONSTRAINT `{log}_metadata` CHECK ({metadata}),
+    CONSTRAINT `{log}_context` CHECK (context IS NULL OR {context}),
+    CONSTRAINT `{log}_snapshot` CHECK (snapshot IS NULL OR {snapshot}),
     CONSTRAINT `{log}_who` CHECK ((actor_type IS NULL) = (actor_id IS NULL)),
     CONSTRAINT `{log}_cause` CHECK ((causation_log IS NULL) = (causation_id IS NULL))
 ) {TABLE}"
@@ -86,10 +90,22 @@ pub(crate) fn log(log: &str) -> Vec<String> {
 END"
         ),
         trigger(log, "id", "AFTER INSERT", "IF NEW.id < 1 THEN", "leave the id to the database"),
-        trigger(log, "no_update", "BEFORE UPDATE", "", "an event can''t be changed; record another one"),
-        trigger(log, "no_delete", "BEFORE DELETE", "", "an event can''t be deleted"),
+        trigger(log, "update", "BEFORE UPDATE", "", "an event can''t be changed; record another one"),
+        trigger(log, "delete", "BEFORE DELETE", "", "an event can''t be deleted"),
         format!("RENAME TABLE `{log}~` TO `{log}`, `{slots}~` TO `{slots}`"),
     ]
+}
+
+/// A condition: the column holds a JSON object.
+fn object(column: &str) -> String {
+    json(column, &format!("json_valid({column}) AND json_type({column}) = 'OBJECT'"), &format!("{column} LIKE '{{%}}'"))
+}
+
+/// A condition on a column that holds JSON. MariaDB's functions know no more than 32 levels of nesting: what may have more is
+/// judged by its look.
+fn json(column: &str, condition: &str, look: &str) -> String {
+    let brackets = format!("char_length({column}) - char_length(replace(replace({column}, '[', ''), '{{', ''))");
+    format!("CASE WHEN {brackets} > 32 THEN {look} ELSE {condition} END")
 }
 
 /// A trigger that refuses, always or on a condition.
@@ -104,7 +120,7 @@ END"
 
 /// The triggers that [`log`] makes, by name; exactness rests on the first.
 pub(crate) fn log_triggers(log: &str) -> [String; 4] {
-    ["slot", "id", "no_update", "no_delete"].map(|name| format!("{log}_{name}"))
+    ["slot", "id", "update", "delete"].map(|name| format!("{log}_{name}"))
 }
 
 pub(crate) fn log_down(log: &str) -> Vec<String> {

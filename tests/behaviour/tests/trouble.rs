@@ -96,9 +96,8 @@ async fn a_log_that_was_reset_under_a_stored_cursor(db: &TestDb) {
     }
     dispatcher.drain().await.unwrap();
     // Somebody puts another log in its place, whose ids begin anew.
-    for sql in ["DROP TABLE events", "DELETE FROM event_migrations WHERE version LIKE '%event_log'"] {
-        db.sql(sql).await.unwrap();
-    }
+    db.drop_log("events").await;
+    db.sql("DELETE FROM event_migrations WHERE version LIKE '%event_log'").await.unwrap();
     migrate(db).await.unwrap();
     record(db).await;
     let error = dispatcher.drain().await.unwrap_err();

@@ -6,20 +6,15 @@ use event_core::cursor::IdSet;
 use event_core::storage::Read;
 use event_core::{LogName, NewEvent};
 use sea_orm::sqlx::mysql::MySqlDatabaseError;
-use sea_orm::{DbBackend, DbErr, Statement};
+use sea_orm::{DbBackend, DbErr, Statement, Value};
 use serde_json::json;
 
 use super::{Dialect, Sql, Trouble};
 use crate::migration::mysql as ddl;
 use crate::record::insert;
+use crate::row;
 
 pub(super) struct MySql;
-
-/// JSON is read as text and parsed by us, so that a row that is broken holds up nobody but its own readers. MySQL keeps it in
-/// a form of its own, MariaDB as text.
-const COLUMNS: &str = "id, subject_type, subject_id, actor_type, actor_id, action, version, CAST(metadata AS char) AS metadata, \
-     CAST(context AS char) AS context, correlation_id, causation_log, causation_id, CAST(snapshot AS char) AS snapshot, \
-     idempotency_key, occurred_at, created_at";
 
 impl Dialect for MySql {
     fn quoted(&self, name: &str) -> String {
@@ -28,6 +23,15 @@ impl Dialect for MySql {
 
     fn placeholder(&self, _: usize) -> String {
         "?".to_owned()
+    }
+
+    /// The driver binds a time with a zone as a TIMESTAMP, whose years end in 2038: the server takes what is beyond for NULL. One
+    /// without is a DATETIME, and UTC by our agreement.
+    fn value(&self, value: Value) -> Value {
+        match value {
+            Value::ChronoDateTimeUtc(time) => Value::ChronoDateTime(time.map(|time| time.naive_utc())),
+            value => value,
+        }
     }
 
     /// Never IGNORE, which would also cut what is too long and let in what a constraint refuses.
@@ -50,7 +54,7 @@ impl Dialect for MySql {
     }
 
     fn columns(&self) -> &'static str {
-        COLUMNS
+        row::COLUMNS
     }
 
     fn insert_unless_there(&self) -> (&'static str, &'static str) {
@@ -81,6 +85,8 @@ impl Dialect for MySql {
             number if LOCKED.contains(&number) => Some(Trouble::Locked),
             number if READ_ONLY.contains(&number) => Some(Trouble::ReadOnly),
             number if UNREACHABLE.contains(&number) => Some(Trouble::Unreachable),
+            // "INSERT command denied ..."; with DELETE, and so on.
+            DENIED if WRITES.iter().any(|write| message.starts_with(write)) => Some(Trouble::ReadOnly),
             _ => None,
         }
     }
@@ -117,17 +123,17 @@ impl Dialect for MySql {
     fn read(&self, read: &Read<'_>) -> Statement {
         let mut sql = Sql::new(self);
         if !read.also.is_empty() {
-            sql.push("(SELECT ").push(COLUMNS);
+            sql.push("(SELECT ").push(row::COLUMNS);
             visible(&mut sql, read.log, read.also);
             sql.push(")");
         }
         if let Some(after) = read.after {
             let limit = i64::try_from(read.limit).unwrap_or(i64::MAX);
             sql.push(if read.also.is_empty() { "(" } else { " UNION ALL (" });
-            sql.push("SELECT ").push(COLUMNS).push(" FROM ").name(read.log.as_str()).push(" WHERE id > ");
+            sql.push("SELECT ").push(row::COLUMNS).push(" FROM ").name(read.log.as_str()).push(" WHERE id > ");
             sql.bind(after).push(" ORDER BY id LIMIT ").bind(limit).push(")");
         } else if read.also.is_empty() {
-            sql.push("SELECT ").push(COLUMNS).push(" FROM ").name(read.log.as_str()).push(" LIMIT 0");
+            sql.push("SELECT ").push(row::COLUMNS).push(" FROM ").name(read.log.as_str()).push(" LIMIT 0");
         }
         sql.statement(DbBackend::MySql)
     }
@@ -163,6 +169,9 @@ pub(crate) fn visible(sql: &mut Sql<'_>, log: &LogName, ids: &IdSet) {
 // https://dev.mysql.com/doc/mysql-errors/8.0/en/server-error-reference.html
 const DUPLICATE: u16 = 1062;
 const NO_TABLE: u16 = 1146;
+/// The account may not do that to the table. One that may not write is as good as read-only.
+const DENIED: u16 = 1142;
+const WRITES: [&str; 3] = ["INSERT", "UPDATE", "DELETE"];
 const NO_TRIGGERS: u16 = 1419;
 /// A lock was waited for too long; a deadlock, or a row newer than the transaction's snapshot (MariaDB's
 /// `innodb_snapshot_isolation`), either of which ended the whole transaction.
