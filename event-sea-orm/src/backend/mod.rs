@@ -120,6 +120,11 @@ pub(crate) trait Dialect: Send + Sync {
     /// The statements that make the tables that logs share.
     fn system_up(&self) -> Vec<String>;
 
+    /// The statements that remove the tables that logs share.
+    fn system_down(&self) -> Vec<String> {
+        vec!["DROP TABLE event_failures".to_owned(), "DROP TABLE event_cursors".to_owned()]
+    }
+
     /// An error of a migration, in words that say what to do about it.
     fn explain(&self, error: DbErr) -> DbErr {
         error

@@ -128,6 +128,10 @@ impl Dialect for Postgres {
         ddl::system()
     }
 
+    fn system_down(&self) -> Vec<String> {
+        ddl::system_down()
+    }
+
     /// The number is this crate's own, "event" as bytes.
     fn one_migration_at_a_time(&self) -> Option<&'static str> {
         Some("SELECT pg_advisory_xact_lock(435728179316)")

@@ -142,6 +142,10 @@ pub(crate) fn system() -> Vec<String> {
     saves bigint NOT NULL,
     owner varchar(64) NULL,
     lease_until datetime(6) NULL,
+    paused_at datetime(6) NULL,
+    paused_until datetime(6) NULL,
+    paused_why text NULL,
+    probes bigint NOT NULL DEFAULT 0,
     updated_at datetime(6) NOT NULL,
     PRIMARY KEY (inbox, log)
 ) {TABLE}"

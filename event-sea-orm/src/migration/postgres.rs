@@ -47,7 +47,7 @@ pub(crate) fn log(log: &str) -> Vec<String> {
         format!(r#"CREATE INDEX "{log}_time" ON "{log}" (occurred_at, id)"#),
         format!(r#"CREATE UNIQUE INDEX "{log}_key" ON "{log}" (idempotency_key) WHERE idempotency_key IS NOT NULL"#),
         format!(
-            r#"CREATE FUNCTION "{log}_append_only"() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            r#"CREATE OR REPLACE FUNCTION "{log}_append_only"() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
     RAISE EXCEPTION 'events are append-only: an event of % can''t be %', TG_TABLE_NAME,
         CASE TG_OP WHEN 'UPDATE' THEN 'changed; record another one' ELSE 'deleted' END;
 END $$"#
@@ -64,8 +64,8 @@ END $$"#
         ),
         SLEEPERS.to_owned(),
         format!(
-            r#"CREATE FUNCTION "{log}_wake"() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-    IF EXISTS (SELECT FROM event_sleepers) THEN
+            r#"CREATE OR REPLACE FUNCTION "{log}_wake"() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    IF EXISTS (SELECT FROM event_sleepers WHERE until > clock_timestamp()) THEN
         PERFORM pg_notify('event_recorded', TG_TABLE_NAME);
     END IF;
     RETURN NULL;
@@ -77,11 +77,17 @@ END $$"#
     ]
 }
 
-/// The workers that sleep and want to be told. What it holds is of use only while the server runs: unlogged.
+/// The workers that sleep and want to be told; made with the first log, whose trigger asks it. What it holds is of use only
+/// while the server runs: unlogged.
 const SLEEPERS: &str = "CREATE UNLOGGED TABLE IF NOT EXISTS event_sleepers (
     owner varchar(64) PRIMARY KEY,
     until timestamptz NOT NULL
 )";
+
+/// The sleepers with them, which the first log made; logs are taken back after these tables.
+pub(crate) fn system_down() -> Vec<String> {
+    ["event_failures", "event_cursors", "event_sleepers"].map(|table| format!("DROP TABLE {table}")).to_vec()
+}
 
 pub(crate) fn log_down(log: &str) -> Vec<String> {
     vec![
@@ -109,6 +115,10 @@ pub(crate) fn system() -> Vec<String> {
     saves bigint NOT NULL,
     owner varchar(64) NULL,
     lease_until timestamptz NULL,
+    paused_at timestamptz NULL,
+    paused_until timestamptz NULL,
+    paused_why text NULL,
+    probes bigint NOT NULL DEFAULT 0,
     updated_at timestamptz NOT NULL,
     PRIMARY KEY (inbox, log)
 ) WITH (fillfactor = 50)"#

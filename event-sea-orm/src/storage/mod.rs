@@ -25,8 +25,8 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use event_core::cursor::IdSet;
 use event_core::storage::{
-    Claimed, DeadLetter, DeadLetterQuery, DueFailure, FailureKey, Look, OpenFailure, Read, ReadEvent, Save, Storage,
-    StorageError, Wish,
+    Claimed, DeadLetter, DeadLetterQuery, DueFailure, Ears, FailureKey, Look, OpenFailure, Read, ReadEvent, Save,
+    Storage, StorageError, Wish,
 };
 use event_core::{LogName, States};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, QueryResult, Statement};
@@ -184,6 +184,17 @@ impl Storage for SeaStorage {
 
     async fn look(&self, log: &LogName, missing: &IdSet, proof: &mut Proof) -> Result<Look, StorageError> {
         self.look_at(log, missing, proof).await
+    }
+
+    async fn listen(&self, owner: &str, logs: &[LogName], ears: Ears) {
+        match self.db.get_database_backend() {
+            #[cfg(feature = "postgres")]
+            DbBackend::Postgres => postgres::listen(self, owner, logs, ears).await,
+            _ => {
+                let _ = (owner, logs, ears);
+                std::future::pending().await
+            }
+        }
     }
 
     async fn save(&self, save: &Save) -> Result<(), StorageError> {

@@ -69,6 +69,13 @@ impl Slot {
 
 impl SeaStorage {
     pub(super) async fn connections(&self) -> Result<Own, StorageError> {
+        if self.is_closed() {
+            self.own.forget();
+            return Err(StorageError::new(
+                StorageErrorKind::Unreachable,
+                "the database can't be reached: the connection that was given is closed",
+            ));
+        }
         if let Some(own) = self.own.get() {
             return Ok(own);
         }
@@ -80,6 +87,21 @@ impl SeaStorage {
             _ => Own::of(self.db.clone()),
         };
         Ok(self.own.set(own))
+    }
+
+    /// An application that closed its connection wants an end; handlers could not work either.
+    fn is_closed(&self) -> bool {
+        match &self.db.inner {
+            #[cfg(feature = "postgres")]
+            sea_orm::DatabaseConnectionType::SqlxPostgresPoolConnection(_) => {
+                self.db.get_postgres_connection_pool().is_closed()
+            }
+            #[cfg(feature = "mysql")]
+            sea_orm::DatabaseConnectionType::SqlxMySqlPoolConnection(_) => {
+                self.db.get_mysql_connection_pool().is_closed()
+            }
+            _ => false,
+        }
     }
 
     /// The connection for everything but what handlers do.

@@ -1,8 +1,44 @@
 //! What a database holds besides rows, as lines of text: to compare what two ways of making it make.
 
+use sea_orm::{ConnectionTrait, Statement};
+
 use crate::{Kind, TestDb};
 
+/// A trigger of a table.
+#[derive(Clone, Debug)]
+pub struct Trigger {
+    /// Its name.
+    pub name: String,
+    /// The statement that makes it.
+    pub definition: String,
+}
+
 impl TestDb {
+    /// The triggers of a table, sorted by name.
+    pub async fn triggers(&self, table: &str) -> Vec<Trigger> {
+        let sql = match self.kind() {
+            Kind::Sqlite => {
+                format!("SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = '{table}'")
+            }
+            Kind::Postgres => format!(
+                "SELECT CAST(tgname AS text), pg_get_triggerdef(oid) FROM pg_trigger \
+                 WHERE NOT tgisinternal AND tgrelid = '{table}'::regclass"
+            ),
+            Kind::MySql => format!(
+                "SELECT trigger_name, concat('CREATE TRIGGER ', trigger_name, ' ', action_timing, ' ', \
+                 event_manipulation, ' ON ', event_object_table, ' FOR EACH ROW ', action_statement) \
+                 FROM information_schema.triggers \
+                 WHERE event_object_schema = database() AND event_object_table = '{table}'"
+            ),
+        };
+        let rows = self.query_all_raw(Statement::from_string(self.get_database_backend(), sql)).await.unwrap();
+        let get = |row: &sea_orm::QueryResult, index| row.try_get_by_index::<String>(index).unwrap();
+        let mut triggers: Vec<_> =
+            rows.iter().map(|row| Trigger { name: get(row, 0), definition: get(row, 1) }).collect();
+        triggers.sort_by(|a, b| a.name.cmp(&b.name));
+        triggers
+    }
+
     /// Tables with their columns, indexes, constraints, triggers and functions, sorted; without migration tables.
     pub async fn schema(&self) -> Vec<String> {
         let queries: &[&str] = match self.kind() {

@@ -359,7 +359,7 @@ fn walks(db: &TestDb, plan: &str, index: &str, condition: &str) -> bool {
 fn sorts(db: &TestDb, plan: &str) -> usize {
     plan.matches(match db.kind() {
         Kind::Sqlite => "TEMP B-TREE",
-        Kind::Postgres => "Sort",
+        Kind::Postgres => "Sort  (",
         Kind::MySql => "filesort",
     })
     .count()

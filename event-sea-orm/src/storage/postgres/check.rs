@@ -57,7 +57,9 @@ async fn check_ids(storage: &SeaStorage, log: &LogName) -> Result<(), StorageErr
         " CASE WHEN s.seqcycle THEN 1 ELSE 0 END AS cycle, (SELECT count(*) FROM pg_catalog.pg_subscription_rel r",
     );
     sql.push(" WHERE r.srrelid = a.attrelid) AS subscriptions FROM pg_catalog.pg_attribute a");
+    // By its name, since that is where newest ids are asked for, and only if it is the column's own.
     sql.push(" LEFT JOIN pg_catalog.pg_sequence s ON s.seqrelid = to_regclass(").bind(sequence).push("::text)");
+    sql.push(" AND s.seqrelid = pg_get_serial_sequence(").bind(table.as_str()).push("::text, 'id')::regclass");
     sql.push(" WHERE a.attrelid = ").bind(table).push("::text::regclass AND a.attname = 'id'");
     let Some(row) = one(storage, sql).await? else { return Err(error::not_migrated(log.as_str())) };
     let number = |column: &str| row.try_get::<Option<i64>>("", column).map_err(|error| storage.error(error));

@@ -2,7 +2,9 @@
 
 mod check;
 mod connect;
+mod listen;
 mod look;
 
 pub(super) use check::check;
 pub(super) use connect::{Looker, connect};
+pub(super) use listen::listen;
