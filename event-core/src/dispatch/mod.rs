@@ -10,6 +10,7 @@ mod drain;
 mod lane;
 mod leases;
 mod plan;
+mod poll;
 mod report;
 mod shared;
 mod supervisor;

@@ -1,5 +1,7 @@
 //! What differs between databases, one file each: statements, DDL, and what their errors mean.
 
+#[cfg(feature = "postgres")]
+mod postgres;
 mod sql;
 #[cfg(feature = "sqlite")]
 mod sqlite;
@@ -13,7 +15,8 @@ pub(crate) use sql::Sql;
 /// This crate can't work on that database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "event-sea-orm does not support {backend} yet, or was built without its feature; SQLite is the feature `sqlite`"
+    "event-sea-orm was built without its feature for {backend}, or does not support it; the features are `sqlite`, `postgres` \
+     and `mysql` (MariaDB too)"
 )]
 pub struct UnsupportedBackend {
     /// The database.
@@ -37,6 +40,8 @@ pub(crate) enum Trouble {
     Locked,
     /// A row of that key stands there already.
     Conflict,
+    /// The connection is gone, or the database takes none now.
+    Unreachable,
 }
 
 /// One database's ways.
@@ -53,6 +58,15 @@ pub(crate) trait Dialect: Send + Sync {
 
     /// The most events that one insert can take.
     fn insert_most(&self) -> usize;
+
+    /// A log's columns in a SELECT, as [`stored_event`](crate::row::stored_event) reads them.
+    fn columns(&self) -> &'static str;
+
+    /// What begins an INSERT, and what ends it, that writes nothing where a row of its key stands already.
+    fn insert_unless_there(&self) -> (&'static str, &'static str);
+
+    /// What ends a SELECT whose rows are to be locked: waiting for others, or leaving out what they have locked.
+    fn lock_rows(&self, wait: bool) -> &'static str;
 
     /// The column in a condition that must not choose the index.
     fn without_index(&self, column: &str) -> String;
@@ -75,8 +89,19 @@ pub(crate) trait Dialect: Send + Sync {
     /// The statements that make a log.
     fn log_up(&self, log: &str) -> Vec<String>;
 
+    /// The statements that remove a log.
+    fn log_down(&self, log: &str) -> Vec<String>;
+
     /// The statements that make the tables that logs share.
     fn system_up(&self) -> Vec<String>;
+
+    /// The statements that remove the tables that logs share.
+    fn system_down(&self) -> Vec<String> {
+        vec!["DROP TABLE event_failures".to_owned(), "DROP TABLE event_cursors".to_owned()]
+    }
+
+    /// A statement that has two migrations at once wait for each other, until the transaction ends.
+    fn one_migration_at_a_time(&self) -> Option<&'static str>;
 }
 
 /// The ways of this database.
@@ -86,6 +111,9 @@ pub(crate) fn dialect(backend: DbBackend) -> Result<&'static dyn Dialect, Unsupp
         DbBackend::Sqlite => Ok(&sqlite::Sqlite),
         #[cfg(not(feature = "sqlite"))]
         DbBackend::Sqlite => Err(UnsupportedBackend { backend: "SQLite" }),
+        #[cfg(feature = "postgres")]
+        DbBackend::Postgres => Ok(&postgres::Postgres),
+        #[cfg(not(feature = "postgres"))]
         DbBackend::Postgres => Err(UnsupportedBackend { backend: "PostgreSQL" }),
         DbBackend::MySql => Err(UnsupportedBackend { backend: "MySQL or MariaDB" }),
         _ => Err(UnsupportedBackend { backend: "this database" }),
@@ -93,7 +121,7 @@ pub(crate) fn dialect(backend: DbBackend) -> Result<&'static dyn Dialect, Unsupp
 }
 
 /// The driver's own error, if there is one.
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 fn driver_error(error: &DbErr) -> Option<&dyn sea_orm::sqlx::error::DatabaseError> {
     use sea_orm::RuntimeErr;
     let (DbErr::Exec(RuntimeErr::SqlxError(error))
@@ -113,9 +141,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_database_that_is_not_there_yet_is_a_typed_error() {
-        let error = dialect(DbBackend::Postgres).err().unwrap();
-        assert!(error.to_string().contains("does not support PostgreSQL yet"), "{error}");
+    fn a_database_without_its_feature_is_a_typed_error() {
+        let error = UnsupportedBackend { backend: "PostgreSQL" };
+        assert!(error.to_string().contains("was built without its feature"), "{error}");
         assert!(matches!(DbErr::from(error), DbErr::BackendNotSupported { db: "PostgreSQL", .. }));
     }
 }

@@ -2,6 +2,8 @@
 
 mod log;
 mod own;
+#[cfg(feature = "postgres")]
+pub(crate) mod postgres;
 #[cfg(feature = "sqlite")]
 pub(crate) mod sqlite;
 mod system;

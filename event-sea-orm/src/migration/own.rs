@@ -34,8 +34,11 @@ const TABLE: &str = "event_migrations";
 /// # Errors
 /// What the database says; a table of a log's name that this function did not make; a database that is not supported.
 pub async fn migrate(db: &DatabaseConnection) -> Result<(), DbErr> {
-    dialect(db.get_database_backend())?;
+    let dialect = dialect(db.get_database_backend())?;
     let transaction = db.begin_with_options(transact::options()).await?;
+    if let Some(lock) = dialect.one_migration_at_a_time() {
+        transaction.execute_unprepared(lock).await?;
+    }
     let mut logs: BTreeSet<String> = registry::events().iter().map(|event| event.log().to_owned()).collect();
     if logs.is_empty() {
         logs.insert(SHARED_LOG.to_owned());

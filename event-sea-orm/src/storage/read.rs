@@ -14,7 +14,7 @@ use crate::row::stored_event;
 impl SeaStorage {
     pub(super) async fn read_log(&self, read: &Read<'_>) -> Result<Vec<ReadEvent>, StorageError> {
         let statement = self.known_dialect()?.read(read);
-        let rows = self.db.query_all_raw(statement).await.map_err(|error| self.error(error))?;
+        let rows = self.answer(self.own().await?.query_all_raw(statement)).await?;
         rows.iter().map(|row| self.read_event(read.log, row)).collect()
     }
 
