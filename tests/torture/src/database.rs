@@ -115,7 +115,7 @@ impl Ground {
     }
 }
 
-pub(crate) fn backend_of(url: &str) -> Fallible<DbBackend> {
+fn backend_of(url: &str) -> Fallible<DbBackend> {
     let scheme = url.split(':').next().unwrap_or_default();
     match scheme {
         "sqlite" => Ok(DbBackend::Sqlite),

@@ -163,7 +163,7 @@ async fn newcomer_has_its_place(db: &DatabaseConnection) -> bool {
 
 /// As many writers as asked for, or as the server has connections for.
 async fn affordable_writers(options: &RunOptions, ground: &Ground, db: &DatabaseConnection) -> Fallible<u32> {
-    let of_workers = options.workers * (work::connections(ground.backend) + work::PARTNER_CONNECTIONS);
+    let of_workers = options.workers * work::ALL_CONNECTIONS;
     // Sessions of killed processes live on for a moment, beside those of the next ones.
     let spare = of_workers + of_workers / 2 + 8;
     let Some(free) = ground.free_connections(db, spare).await? else { return Ok(options.writers) };

@@ -18,7 +18,6 @@ use std::time::Duration;
 use event_core::Dispatcher;
 use event_core::storage::StorageError;
 use event_sea_orm::SeaStorage;
-use sea_orm::DbBackend;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::process::{WorkOrders, end_with_the_parent};
@@ -33,13 +32,15 @@ use swallowing::Partner;
 /// A worker that ends so met what waiting can't mend, which no chaos of ours may bring about.
 pub(crate) const FATAL: u8 = 3;
 
-/// One connection for each inbox, and some for the dispatcher itself. SQLite has one writer, and readers beside it.
-pub(crate) fn connections(backend: DbBackend) -> u32 {
-    if backend == DbBackend::Sqlite { 6 } else { INBOXES.len() as u32 + 4 }
-}
-
+/// What a worker gives to its dispatcher. On SQLite there is one writer, and readers beside it.
+const CONNECTIONS: u32 = 6;
 /// A handler's own pool.
-pub(crate) const PARTNER_CONNECTIONS: u32 = 2;
+const PARTNER_CONNECTIONS: u32 = 2;
+/// What the dispatcher makes for itself on a server.
+const OWN_CONNECTIONS: u32 = 5;
+
+/// How many connections a worker has in all.
+pub(crate) const ALL_CONNECTIONS: u32 = CONNECTIONS + PARTNER_CONNECTIONS + OWN_CONNECTIONS;
 
 /// Works until it is told to stop.
 pub(crate) async fn run(orders: &str) -> Fallible<ExitCode> {
@@ -62,8 +63,7 @@ pub(crate) async fn run(orders: &str) -> Fallible<ExitCode> {
 }
 
 async fn work(orders: &WorkOrders, stop: impl Future<Output = ()>) -> Fallible<()> {
-    let backend = crate::database::backend_of(&orders.url)?;
-    let db = database::connect_as(&orders.url, connections(backend), orders.unsafe_commits).await?;
+    let db = database::connect_as(&orders.url, CONNECTIONS, orders.unsafe_commits).await?;
     let partner = Partner::new(&orders.url).await?;
     let faults = Faults::new(orders.seed, orders.faults, Duration::from_millis(orders.lease_ms), orders.wrong);
     let mut dice = fastrand::Rng::with_seed(orders.seed);

@@ -12,8 +12,8 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use event_core::cursor::{IdSet, SavedCursor};
 use event_core::storage::{
-    Claimed, DeadLetter, DeadLetterQuery, DueFailure, FailureKey, LoadedCursor, Look, OpenFailure, Read, ReadEvent,
-    Save, Storage, StorageError, StorageErrorKind, Wish,
+    Claimed, DeadLetter, DeadLetterQuery, DueFailure, Ears, FailureKey, LoadedCursor, Look, OpenFailure, Read,
+    ReadEvent, Save, Storage, StorageError, StorageErrorKind, Wish,
 };
 use event_core::{LogName, States};
 use event_sea_orm::{InboxTransaction, SeaStorage};
@@ -209,6 +209,10 @@ impl Storage for Tortured {
             return Ok(Look { ripe: missing.clone(), ..Look::default() });
         }
         self.seen("look", self.inner.look(log, missing, proof).await)
+    }
+
+    async fn listen(&self, owner: &str, logs: &[LogName], ears: Ears) {
+        self.inner.listen(owner, logs, ears).await;
     }
 
     async fn save(&self, save: &Save) -> Result<(), StorageError> {
