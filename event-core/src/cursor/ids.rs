@@ -154,3 +154,6 @@ impl FromStr for IdSet {
         Ok(set)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,7 @@
 //! The cursor against a model: a plain set of what is done.
 
+mod crashes;
+
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;

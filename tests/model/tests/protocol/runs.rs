@@ -9,6 +9,10 @@ use model::state::State;
 use model::{Flaw, Protocol};
 use stateright::{Checker, HasDiscoveries, Model};
 
+/// A protocol that counts up for ever has states without end, and the checker keeps them all: it is stopped after so many
+/// steps, a little more than the widest of the usual runs takes.
+const MOST_STEPS: usize = 4_000_000;
+
 /// Whether the bounds are to be wide.
 pub(crate) fn large() -> bool {
     std::env::var_os("MODEL_LARGE").is_some()
@@ -25,9 +29,11 @@ pub(crate) fn deadly() -> Bounds {
 /// Visits every state of the protocol as it is: every property holds, and what ought to be possible is.
 pub(crate) fn holds(name: &str, bounds: &Bounds) {
     let begun = Instant::now();
-    let checker = Protocol { bounds: bounds.clone(), flaw: None }.checker().spawn_dfs().join();
+    let most = if large() { 1_000_000_000 } else { MOST_STEPS };
+    let checker = Protocol { bounds: bounds.clone(), flaw: None }.checker().target_state_count(most).spawn_dfs().join();
     let (unique, all) = (checker.unique_state_count(), checker.state_count());
     println!("{name}: {unique} states ({all} steps, depth {}) in {:.1?}", checker.max_depth(), begun.elapsed());
+    assert!(all < most, "{name}: there is no end to it");
     checker.assert_properties();
 }
 
@@ -54,6 +60,7 @@ pub(crate) fn every_run_ends(bounds: &Bounds) {
     let mut path: Vec<(State, Vec<State>)> = Vec::new();
     let mut next = protocol.init_states();
     while let Some(state) = next.pop() {
+        assert!(on_path.len() < MOST_STEPS, "there is no end to it");
         on_path.insert(state.clone(), true);
         path.push((state.clone(), protocol.next_states(&state)));
         while let Some((state, following)) = path.last_mut() {
