@@ -73,6 +73,8 @@ async fn connections_that_the_server_ends_are_made_anew(db: &TestDb) {
     let seen = Seen::default();
     let pool = db.another(3).await;
     let worker = Worker::start(builder(&pool, &seen).build().unwrap());
+    record(db).await;
+    until_all_is_done(db, &seen).await;
     for _ in 0..5 {
         for _ in 0..10 {
             record(db).await;
@@ -93,6 +95,8 @@ async fn connections_that_the_network_ends_are_made_anew(db: &TestDb) {
     let (seen, proxy) = (Seen::default(), db.proxy().await);
     let pool = connect(proxy.url(), 3).await;
     let worker = Worker::start(builder(&pool, &seen).build().unwrap());
+    record(db).await;
+    until_all_is_done(db, &seen).await;
     for _ in 0..5 {
         for _ in 0..10 {
             record(db).await;
