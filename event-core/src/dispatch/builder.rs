@@ -113,6 +113,14 @@ impl<S: Storage> Builder<S> {
         self
     }
 
+    /// How long an inbox whose deliveries all fail is paused before one of them is tried again: `first`, then twice as long each
+    /// time, up to `longest`. 1 s and 5 min by default. After how many failures is the inbox's own setting, `pause(after = 10)`.
+    pub fn pause(mut self, first: Duration, longest: Duration) -> Self {
+        self.options.pause_first = first.max(Duration::from_millis(1));
+        self.options.pause_longest = longest.max(self.options.pause_first);
+        self
+    }
+
     /// Called for every failed delivery, in every inbox: the one place for an error tracker. It must not block.
     pub fn on_failure(mut self, hook: impl Fn(&FailedDelivery<'_>) + Send + Sync + 'static) -> Self {
         self.on_failure = Some(Arc::new(hook));

@@ -97,7 +97,8 @@ impl<S: Storage> Dispatcher<S> {
     }
 
     /// Delivers everything that is due now, also what handlers record meanwhile, and returns what was done. Failures that are
-    /// to be retried later stay for later.
+    /// to be retried later stay for later. An inbox that is paused, or pauses meanwhile, because everything fails in it, is
+    /// probed at once, without waiting, until a probe fails; then it is left and named in [`Report::paused`].
     ///
     /// # Errors
     /// Any error of the storage; what was done before it is saved.
@@ -148,8 +149,7 @@ impl<S: Storage> Dispatcher<S> {
         let inboxes = self.shared.plans.iter();
         Report {
             inboxes: inboxes.map(|plan| (plan.name().to_owned(), self.shared.counters[plan.name()].report())).collect(),
-            complete: false,
-            held_elsewhere: Vec::new(),
+            ..Report::default()
         }
     }
 

@@ -49,6 +49,8 @@ pub(crate) struct Options {
     pub(crate) shutdown_timeout: Duration,
     pub(crate) blocked_after: Duration,
     pub(crate) drain_rounds: usize,
+    pub(crate) pause_first: Duration,
+    pub(crate) pause_longest: Duration,
 }
 
 impl Default for Options {
@@ -66,6 +68,8 @@ impl Default for Options {
             shutdown_timeout: Duration::from_secs(30),
             blocked_after: Duration::from_secs(1),
             drain_rounds: 10_000,
+            pause_first: Duration::from_secs(1),
+            pause_longest: Duration::from_secs(5 * 60),
         }
     }
 }
