@@ -15,7 +15,7 @@ use rangemap::RangeInclusiveSet;
 /// ids.insert(13);
 /// assert_eq!(ids.to_string(), "3-4,12-13");
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct IdSet(RangeInclusiveSet<i64>);
 
 impl IdSet {
