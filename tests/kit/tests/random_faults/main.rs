@@ -91,7 +91,10 @@ async fn drains_under_faults_keep_every_promise() {
         sum.add(&figures.unwrap_or_else(|broken| panic!("seed {seed}: {broken}")));
     }
     println!("{} seeds drained: {sum:?}", seeds(600));
-    assert!(sum.faults > 1_000 && sum.fenced > 100 && sum.failed_drains > 500 && sum.paused > 50, "hardly a test: {sum:?}");
+    assert!(
+        sum.faults > 1_000 && sum.fenced > 100 && sum.failed_drains > 500 && sum.paused > 50,
+        "hardly a test: {sum:?}"
+    );
     assert!(sum.crashed * 100 < sum.events, "faults kill hardly an event: {sum:?}");
 }
 
