@@ -92,7 +92,7 @@ pub use key::{KeyOf, TextKey};
 pub use migration::migrate;
 pub use record::{ModelEvents, RecordError, SaveDraft, SaveRecording, actor_of, record_many, subject_of};
 pub use row::RowError;
-pub use storage::{InboxTransaction, SeaStorage};
+pub use storage::{InboxTransaction, Proof, SeaStorage};
 pub use transact::Transact;
 
 /// The dispatcher over SeaORM: `Dispatcher::builder(&db)`.

@@ -6,7 +6,7 @@ use event_core::{ActorRef, EventRef, LogName, StoredEvent, SubjectRef};
 use sea_orm::{DbErr, QueryResult, TryGetable};
 use serde::de::DeserializeOwned;
 
-/// The columns of a log in a SELECT, as [`stored_event`] reads them.
+/// The columns of a log in a SELECT, as [`stored_event`] reads them, where none has to be cast.
 pub(crate) const COLUMNS: &str = "id, subject_type, subject_id, actor_type, actor_id, action, version, metadata, context, \
      correlation_id, causation_log, causation_id, snapshot, idempotency_key, occurred_at, created_at";
 
@@ -22,6 +22,11 @@ pub struct RowError {
     pub column: &'static str,
     /// What is wrong with it.
     pub reason: String,
+}
+
+/// An integer, of whatever width the database gives it.
+pub(crate) fn integer(row: &QueryResult, column: &str) -> Result<i64, DbErr> {
+    row.try_get::<i64>("", column).or_else(|error| row.try_get::<i32>("", column).map(i64::from).map_err(|_| error))
 }
 
 impl From<RowError> for DbErr {

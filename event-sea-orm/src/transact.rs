@@ -1,7 +1,7 @@
 //! `db.transact(...)`: a transaction that begins as recording wants it, and wakes the dispatcher when it is committed.
 
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, SqliteTransactionMode,
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, IsolationLevel, SqliteTransactionMode,
     TransactionOptions, TransactionTrait,
 };
 
@@ -13,6 +13,13 @@ use crate::wake;
 /// writer came between, whatever the busy time-out.
 pub(crate) fn options() -> TransactionOptions {
     TransactionOptions { sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate), ..Default::default() }
+}
+
+/// How a transaction of transactional inboxes begins: READ COMMITTED, where a server's default may be another, so that a
+/// retried batch sees what is there, and the cursor's row as it is.
+pub(crate) fn options_for_handlers(db: &DatabaseConnection) -> TransactionOptions {
+    let isolation_level = (db.get_database_backend() != DbBackend::Sqlite).then_some(IsolationLevel::ReadCommitted);
+    TransactionOptions { isolation_level, ..options() }
 }
 
 /// Commits a transaction that no other one is around.

@@ -77,6 +77,16 @@ impl IdSet {
         }
     }
 
+    /// Leaves in only what is also in another set.
+    pub fn keep_only(&mut self, other: &Self) {
+        if self == other {
+            return;
+        }
+        let mut gone = self.clone();
+        gone.remove_all(other);
+        self.remove_all(&gone);
+    }
+
     /// The ranges, from low to high.
     pub fn ranges(&self) -> impl Iterator<Item = &RangeInclusive<i64>> {
         self.0.iter()

@@ -11,6 +11,7 @@ mod health;
 mod lane;
 mod leases;
 mod plan;
+mod poll;
 mod report;
 mod shared;
 mod supervisor;

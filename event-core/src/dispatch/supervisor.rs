@@ -12,10 +12,10 @@ use tokio::time::Instant;
 use super::health::{Reloading, Trouble};
 use super::lane::{Lane, Orders, lost_task};
 use super::leases::Leases;
+use super::poll;
 use super::shared::Shared;
 use super::verdict::later;
 use crate::storage::{Storage, StorageError, StorageErrorKind};
-use crate::wake;
 
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// What lanes have beyond the shutdown's time-out, for their last saves.
@@ -64,9 +64,9 @@ pub(crate) async fn run<S: Storage>(
         told: None,
     };
     shared.forget_pages().await;
-    // In a set, so that it ends with this future, also when that is dropped.
-    let mut poller = JoinSet::new();
-    poller.spawn(poll(shared));
+    // In a set, so that they end with this future, also when that is dropped.
+    let mut pollers = JoinSet::new();
+    poll::start(&shared, &mut pollers);
     let ended = supervisor.supervise(shutdown).await;
     let stopped = supervisor.stop().await;
     ended.and(stopped)
@@ -231,28 +231,5 @@ impl<S: Storage> Supervisor<S> {
             }
         }
         first_error.map_or(Ok(()), Err)
-    }
-}
-
-/// Wakes the lanes: at once when something was recorded in this process, and by polling underneath, fast after something
-/// happened and slower and slower while nothing does.
-async fn poll<S: Storage>(shared: Arc<Shared<S>>) {
-    let mut recorded = wake::subscribe();
-    let mut pause = shared.options.poll_min;
-    loop {
-        tokio::select! {
-            changed = recorded.changed() => {
-                if changed.is_err() {
-                    return;
-                }
-                pause = shared.options.poll_min;
-            }
-            () = tokio::time::sleep(pause) => {
-                // Each is asked, since asking resets it.
-                let busy = shared.tails.values().filter(|tail| tail.was_busy()).count() > 0;
-                pause = if busy { shared.options.poll_min } else { (pause * 2).min(shared.options.poll_max) };
-            }
-        }
-        shared.bump();
     }
 }

@@ -5,6 +5,7 @@
 
 mod error;
 mod failure;
+mod heard;
 mod pause;
 
 use std::sync::Arc;
@@ -22,6 +23,8 @@ pub(crate) use failure::stored_text;
 pub use failure::{
     DeadLetter, DeadLetterQuery, DueFailure, ERROR_MAX, Failure, FailureChange, FailureKey, FailureState, OpenFailure,
 };
+pub(crate) use heard::Heard;
+pub use heard::{Ears, Hearing};
 pub use pause::{Pause, PauseChange};
 
 /// An inbox that a worker would like to own.
@@ -202,6 +205,14 @@ pub trait Storage: Send + Sync + 'static {
         missing: &IdSet,
         proof: &mut Self::Proof,
     ) -> impl Future<Output = Result<Look, StorageError>> + Send;
+
+    /// Listens, for as long as a worker runs, to what other processes record, where the database can tell; polling lies
+    /// underneath. To have every commit tell would have commits wait for each other, so that recorders tell only while some
+    /// worker says that it is idle. A storage that has nothing to listen to waits for ever.
+    fn listen(&self, owner: &str, logs: &[LogName], ears: Ears) -> impl Future<Output = ()> + Send {
+        let _ = (owner, logs, ears);
+        std::future::pending()
+    }
 
     /// Saves in a transaction of its own.
     fn save(&self, save: &Save) -> impl Future<Output = Result<(), StorageError>> + Send;

@@ -1,19 +1,24 @@
 //! What differs between databases, one file each: statements, DDL, and what their errors mean.
 
+#[cfg(feature = "mysql")]
+pub(crate) mod mysql;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod sql;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
 use event_core::storage::Read;
 use event_core::{LogName, NewEvent};
-use sea_orm::{DbBackend, DbErr, Statement};
+use sea_orm::{DbBackend, DbErr, Statement, Value};
 
 pub(crate) use sql::Sql;
 
 /// This crate can't work on that database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "event-sea-orm does not support {backend} yet, or was built without its feature; SQLite is the feature `sqlite`"
+    "event-sea-orm was built without its feature for {backend}, or does not support it; the features are `sqlite`, `postgres` \
+     and `mysql` (MariaDB too)"
 )]
 pub struct UnsupportedBackend {
     /// The database.
@@ -37,6 +42,8 @@ pub(crate) enum Trouble {
     Locked,
     /// A row of that key stands there already.
     Conflict,
+    /// The connection is gone, or the database takes none now.
+    Unreachable,
 }
 
 /// One database's ways.
@@ -47,12 +54,44 @@ pub(crate) trait Dialect: Send + Sync {
     /// The placeholder of the `n`th value, from 1.
     fn placeholder(&self, n: usize) -> String;
 
+    /// A value as it is bound.
+    fn value(&self, value: Value) -> Value {
+        value
+    }
+
     /// Writes these events in this order, unless their idempotency keys exist; returns id and key of those written.
     /// No two of them have the same key.
     fn insert(&self, log: &str, events: &[&NewEvent]) -> Statement;
 
+    /// Whether that insert returns a row of each. Where it does not, it writes all of them or fails ([`Self::is_taken_key`]), and
+    /// ids follow from the first one.
+    fn returning(&self) -> bool {
+        true
+    }
+
+    /// Whether an insert that does not return rows failed because an event of the log has one of the keys.
+    fn is_taken_key(&self, log: &str, error: &DbErr) -> bool {
+        let _ = (log, error);
+        false
+    }
+
     /// The most events that one insert can take.
     fn insert_most(&self) -> usize;
+
+    /// A log's columns in a SELECT, as [`stored_event`](crate::row::stored_event) reads them.
+    fn columns(&self) -> &'static str;
+
+    /// What begins an INSERT, and what ends it, that writes nothing where a row of its key stands already.
+    fn insert_unless_there(&self) -> (&'static str, &'static str);
+
+    /// What ends a SELECT whose rows are to be locked: waiting for others, or leaving out what they have locked.
+    fn lock_rows(&self, wait: bool) -> &'static str;
+
+    /// What ends a SELECT that has to see what was committed last, where a transaction may have an older snapshot, and yet a
+    /// write meets what is newer.
+    fn newest_rows(&self) -> &'static str {
+        ""
+    }
 
     /// The column in a condition that must not choose the index.
     fn without_index(&self, column: &str) -> String;
@@ -69,14 +108,30 @@ pub(crate) trait Dialect: Send + Sync {
     /// Asks for the highest id that the log ever gave out, as `newest`; no row if it gave out none.
     fn newest_id(&self, log: &LogName) -> Statement;
 
-    /// Reads a log for the dispatcher: one statement, one snapshot, sorted by id.
+    /// Reads a log for the dispatcher: one statement, one snapshot.
     fn read(&self, read: &Read<'_>) -> Statement;
 
     /// The statements that make a log.
     fn log_up(&self, log: &str) -> Vec<String>;
 
+    /// The statements that remove a log.
+    fn log_down(&self, log: &str) -> Vec<String>;
+
     /// The statements that make the tables that logs share.
     fn system_up(&self) -> Vec<String>;
+
+    /// The statements that remove the tables that logs share.
+    fn system_down(&self) -> Vec<String> {
+        vec!["DROP TABLE event_failures".to_owned(), "DROP TABLE event_cursors".to_owned()]
+    }
+
+    /// An error of a migration, in words that say what to do about it.
+    fn explain(&self, error: DbErr) -> DbErr {
+        error
+    }
+
+    /// A statement that has two migrations at once wait for each other, until the transaction ends.
+    fn one_migration_at_a_time(&self) -> Option<&'static str>;
 }
 
 /// The ways of this database.
@@ -86,14 +141,20 @@ pub(crate) fn dialect(backend: DbBackend) -> Result<&'static dyn Dialect, Unsupp
         DbBackend::Sqlite => Ok(&sqlite::Sqlite),
         #[cfg(not(feature = "sqlite"))]
         DbBackend::Sqlite => Err(UnsupportedBackend { backend: "SQLite" }),
+        #[cfg(feature = "postgres")]
+        DbBackend::Postgres => Ok(&postgres::Postgres),
+        #[cfg(not(feature = "postgres"))]
         DbBackend::Postgres => Err(UnsupportedBackend { backend: "PostgreSQL" }),
+        #[cfg(feature = "mysql")]
+        DbBackend::MySql => Ok(&mysql::MySql),
+        #[cfg(not(feature = "mysql"))]
         DbBackend::MySql => Err(UnsupportedBackend { backend: "MySQL or MariaDB" }),
         _ => Err(UnsupportedBackend { backend: "this database" }),
     }
 }
 
 /// The driver's own error, if there is one.
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 fn driver_error(error: &DbErr) -> Option<&dyn sea_orm::sqlx::error::DatabaseError> {
     use sea_orm::RuntimeErr;
     let (DbErr::Exec(RuntimeErr::SqlxError(error))
@@ -113,9 +174,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_database_that_is_not_there_yet_is_a_typed_error() {
-        let error = dialect(DbBackend::Postgres).err().unwrap();
-        assert!(error.to_string().contains("does not support PostgreSQL yet"), "{error}");
+    fn a_database_without_its_feature_is_a_typed_error() {
+        let error = UnsupportedBackend { backend: "PostgreSQL" };
+        assert!(error.to_string().contains("was built without its feature"), "{error}");
         assert!(matches!(DbErr::from(error), DbErr::BackendNotSupported { db: "PostgreSQL", .. }));
     }
 }

@@ -55,6 +55,19 @@ impl Dialect for Sqlite {
         (32_766 / insert::COLUMN_COUNT).min(1_000)
     }
 
+    fn columns(&self) -> &'static str {
+        COLUMNS
+    }
+
+    fn insert_unless_there(&self) -> (&'static str, &'static str) {
+        ("INSERT INTO", " ON CONFLICT DO NOTHING")
+    }
+
+    /// Nothing: there is one writer at a time.
+    fn lock_rows(&self, _: bool) -> &'static str {
+        ""
+    }
+
     fn without_index(&self, column: &str) -> String {
         format!("+{column}")
     }
@@ -116,7 +129,16 @@ impl Dialect for Sqlite {
         ddl::log(log)
     }
 
+    fn log_down(&self, log: &str) -> Vec<String> {
+        vec![format!("DROP TABLE {}", self.quoted(log))]
+    }
+
     fn system_up(&self) -> Vec<String> {
         ddl::system()
+    }
+
+    /// Nothing: the transaction that migrates begins with the write lock.
+    fn one_migration_at_a_time(&self) -> Option<&'static str> {
+        None
     }
 }

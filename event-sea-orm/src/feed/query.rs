@@ -12,7 +12,7 @@ use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use super::token::PageToken;
 use super::{FeedError, PAGE_DEFAULT, PAGE_MAX};
 use crate::backend::{Dialect, Sql, dialect};
-use crate::row::{self, stored_event};
+use crate::row::{integer, stored_event};
 
 /// SQLite refuses more than 500 SELECTs in one; beyond this many branches there is a second statement.
 const BRANCHES: usize = 100;
@@ -73,7 +73,7 @@ impl Query {
         for branches in self.branches().chunks(BRANCHES) {
             let statement = self.statement(dialect, backend, branches);
             for row in conn.query_all_raw(statement).await.map_err(|error| FeedError::of(dialect, error))? {
-                let index: i32 = row.try_get("", "log_index")?;
+                let index = integer(&row, "log_index")?;
                 // The statement's own number.
                 if let Some(log) = usize::try_from(index).ok().and_then(|index| logs.get(index)) {
                     events.push(Arc::new(stored_event(log, &row)?));
@@ -135,7 +135,7 @@ impl Query {
     /// Conditions beside the index's are written so that they can't choose another index, which would then have to be
     /// sorted: a log has many events of a kind, and few of them are on the page.
     fn branch(&self, sql: &mut Sql<'_>, dialect: &dyn Dialect, branch: &Branch<'_>) {
-        sql.push(&format!("SELECT {} AS log_index, {} FROM ", branch.log_index, row::COLUMNS))
+        sql.push(&format!("SELECT {} AS log_index, {} FROM ", branch.log_index, dialect.columns()))
             .name(branch.log.as_str());
         let mut word = " WHERE ";
         let mut and = |sql: &mut Sql<'_>| {

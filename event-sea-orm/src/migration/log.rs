@@ -2,7 +2,6 @@
 
 use event_core::SHARED_LOG;
 use sea_orm::DbErr;
-use sea_orm::sea_query::{Alias, Table};
 use sea_orm_migration::async_trait::async_trait;
 use sea_orm_migration::{MigrationName, MigrationTrait, SchemaManager};
 
@@ -58,8 +57,8 @@ impl MigrationTrait for LogTable {
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        dialect(manager.get_database_backend())?;
-        manager.drop_table(Table::drop().table(Alias::new(&self.log)).to_owned()).await
+        let dialect = dialect(manager.get_database_backend())?;
+        run(manager, dialect.log_down(&self.log)).await
     }
 
     fn use_transaction(&self) -> Option<bool> {

@@ -1,7 +1,6 @@
 //! The tables that all logs share: `event_cursors` and `event_failures`.
 
 use sea_orm::DbErr;
-use sea_orm::sea_query::{Alias, Table};
 use sea_orm_migration::async_trait::async_trait;
 use sea_orm_migration::{MigrationName, MigrationTrait, SchemaManager};
 
@@ -24,11 +23,8 @@ impl MigrationTrait for SystemTables {
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        dialect(manager.get_database_backend())?;
-        for table in ["event_failures", "event_cursors"] {
-            manager.drop_table(Table::drop().table(Alias::new(table)).to_owned()).await?;
-        }
-        Ok(())
+        let dialect = dialect(manager.get_database_backend())?;
+        run(manager, dialect.system_down()).await
     }
 
     fn use_transaction(&self) -> Option<bool> {

@@ -78,7 +78,7 @@ impl RecordError {
             Some(Trouble::NoTable(log)) => Self::NotMigrated { log },
             Some(Trouble::ReadOnly) => Self::ReadOnly { log },
             Some(Trouble::Locked) => Self::Locked { log },
-            Some(Trouble::Conflict) | None => Self::Db(error),
+            Some(Trouble::Conflict | Trouble::Unreachable) | None => Self::Db(error),
         }
     }
 }

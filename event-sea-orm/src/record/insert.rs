@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::RecordError;
 use crate::backend::{Dialect, Sql};
-use crate::row::{self, stored_event};
+use crate::row::stored_event;
 
 /// The columns that are written, in the order of [`values`]. The key is the first, so that statements can name it.
 pub(crate) const COLUMNS: &str = "idempotency_key, subject_type, subject_id, actor_type, actor_id, action, version, \
@@ -53,6 +53,9 @@ pub(super) async fn insert<C: ConnectionTrait>(
     log: &'static str,
     events: &[&NewEvent],
 ) -> Result<Vec<Written>, RecordError> {
+    if !dialect.returning() {
+        return super::counted::insert(conn, dialect, log, events).await;
+    }
     let statement = dialect.insert(log, events);
     let failed = |error| RecordError::of(dialect, log, error);
     // Not `query_one_raw`: it stops at the first row, and an error of the implicit commit would go unseen.
@@ -75,8 +78,8 @@ pub(super) async fn by_keys<C: ConnectionTrait>(
     keys: &[&str],
 ) -> Result<Vec<StoredEvent>, RecordError> {
     let mut sql = Sql::new(dialect);
-    sql.push("SELECT ").push(row::COLUMNS).push(" FROM ").name(log).push(" WHERE idempotency_key IN ");
-    sql.list(keys.iter().copied());
+    sql.push("SELECT ").push(dialect.columns()).push(" FROM ").name(log).push(" WHERE idempotency_key IN ");
+    sql.list(keys.iter().copied()).push(dialect.newest_rows());
     let statement = sql.statement(conn.get_database_backend());
     let rows = conn.query_all_raw(statement).await.map_err(|error| RecordError::of(dialect, log, error))?;
     let log = LogName::from_static(log);

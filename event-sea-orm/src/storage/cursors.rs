@@ -1,15 +1,19 @@
 //! Cursors and leases: the rows of `event_cursors`. A lease covers all of an inbox's rows; they are written together.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use event_core::LogName;
 use event_core::Start;
 use event_core::cursor::{IdSet, SavedCursor};
-use event_core::storage::{Claimed, LoadedCursor, Pause, Storage, StorageError, StorageErrorKind, Wish};
+use event_core::storage::{Claimed, LoadedCursor, Pause, StorageError, StorageErrorKind, Wish};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, QueryResult};
 
 use super::SeaStorage;
+use crate::backend::Sql;
+use crate::row::integer;
 
 impl SeaStorage {
     /// Makes the cursors that are missing; writes nothing if none is.
@@ -17,39 +21,35 @@ impl SeaStorage {
         let mut sql = self.sql()?;
         sql.push("SELECT inbox, log FROM event_cursors");
         let mut known = Vec::new();
-        for row in self.query(&self.db, sql).await? {
+        for row in self.query(&self.own().await?, sql).await? {
             known.push((self.text(&row, "inbox")?, self.text(&row, "log")?));
         }
         let pairs = wishes.iter().flat_map(|wish| wish.logs.iter().map(move |log| (wish, log)));
         let missing: Vec<_> =
             pairs.filter(|(wish, log)| !known.iter().any(|(i, l)| i == wish.inbox && l == log.as_str())).collect();
-        if missing.is_empty() {
-            return Ok(());
-        }
-        let transaction = self.begin().await?;
-        let made = self.make_cursors(transaction.connection(), &missing).await;
-        self.end(transaction, made).await
-    }
-
-    async fn make_cursors(
-        &self,
-        transaction: &DatabaseTransaction,
-        missing: &[(&Wish, &LogName)],
-    ) -> Result<(), StorageError> {
+        let mut nows: BTreeMap<&LogName, SavedCursor> = BTreeMap::new();
         for (wish, log) in missing {
-            // Nothing is being recorded while this transaction has SQLite's write lock: the newest id given out is also the
-            // newest visible one, and none below it is still to come.
-            let high = match wish.start {
-                Start::Beginning => 0,
-                _ => self.newest_id(transaction, log).await?,
+            let start = match wish.start {
+                Start::Beginning => SavedCursor::default(),
+                _ => match nows.entry(log) {
+                    Entry::Occupied(now) => now.get().clone(),
+                    Entry::Vacant(now) => now.insert(self.now_of(log).await?).clone(),
+                },
             };
-            let mut sql = self.sql()?;
-            sql.push("INSERT INTO event_cursors (inbox, log, high, ceiling, missing, in_flight, epoch, saves, updated_at) VALUES (");
-            sql.bind(wish.inbox).push(", ").bind(log.as_str()).push(", ").bind(high).push(", ").bind(high);
-            sql.push(", '', '', 0, 0, ").push(&self.clock(0)?).push(") ON CONFLICT (inbox, log) DO NOTHING");
-            self.execute(transaction, sql).await?;
+            self.make_cursor(wish.inbox, log, &start).await?;
         }
         Ok(())
+    }
+
+    async fn make_cursor(&self, inbox: &str, log: &LogName, start: &SavedCursor) -> Result<(), StorageError> {
+        let (insert, unless_there) = self.known_dialect()?.insert_unless_there();
+        let mut sql = self.sql()?;
+        sql.push(insert);
+        sql.push(" event_cursors (inbox, log, high, ceiling, missing, in_flight, epoch, saves, updated_at) VALUES (");
+        sql.bind(inbox).push(", ").bind(log.as_str()).push(", ").bind(start.high).push(", ").bind(start.ceiling);
+        sql.push(", ").bind(start.missing.to_string()).push(", '', 0, 0, ").push(&self.clock(0)?).push(")");
+        sql.push(unless_there);
+        self.execute(&self.own().await?, sql).await.map(drop)
     }
 
     /// All of an inbox's rows or none, in one transaction: the epoch is raised first, and only then the cursors are loaded.
@@ -60,7 +60,7 @@ impl SeaStorage {
         wishes: &[Wish],
         now: DateTime<Utc>,
     ) -> Result<Vec<Claimed>, StorageError> {
-        let transaction = self.begin().await?;
+        let transaction = self.begin_own().await?;
         let claimed = self.claim_in(transaction.connection(), owner, lease, wishes, now).await;
         self.end(transaction, claimed).await
     }
@@ -89,7 +89,7 @@ impl SeaStorage {
         Ok(claimed)
     }
 
-    /// Whether the inbox is ours now. It is held as long as any of its rows is.
+    /// Whether the inbox is ours now. It is held as long as any of its rows is: by a lease, or by the lock of a save under way.
     async fn raise_epoch(
         &self,
         transaction: &DatabaseTransaction,
@@ -98,13 +98,27 @@ impl SeaStorage {
         inbox: &str,
     ) -> Result<bool, StorageError> {
         let mut sql = self.sql()?;
-        sql.push("UPDATE event_cursors SET epoch = (SELECT max(epoch) + 1 FROM event_cursors WHERE inbox = ")
-            .bind(inbox);
-        sql.push("), owner = ").bind(owner).push(", lease_until = ").push(&self.clock(lease.as_millis())?);
-        sql.push(" WHERE inbox = ").bind(inbox);
-        sql.push(" AND NOT EXISTS (SELECT 1 FROM event_cursors WHERE inbox = ").bind(inbox);
-        sql.push(" AND owner IS NOT NULL AND owner <> ").bind(owner);
-        sql.push(" AND lease_until > ").push(&self.clock(0)?).push(")");
+        sql.push("SELECT epoch, CASE WHEN owner <> ").bind(owner).push(" AND lease_until > ").push(&self.clock(0)?);
+        sql.push(" THEN 1 ELSE 0 END AS held FROM event_cursors WHERE inbox = ").bind(inbox).push(" ORDER BY log");
+        sql.push(self.known_dialect()?.lock_rows(false));
+        let free = self.query(transaction, sql).await?;
+        let mut sql = self.sql()?;
+        sql.push("SELECT count(*) AS n FROM event_cursors WHERE inbox = ").bind(inbox);
+        let all = self.query(transaction, sql).await?;
+        let all = all.first().map(|row| self.number(row, "n")).transpose()?;
+        if free.is_empty() || all != i64::try_from(free.len()).ok() {
+            return Ok(false);
+        }
+        let mut epoch = 0;
+        for row in &free {
+            if self.number(row, "held")? != 0 {
+                return Ok(false);
+            }
+            epoch = epoch.max(self.number(row, "epoch")?);
+        }
+        let mut sql = self.sql()?;
+        sql.push("UPDATE event_cursors SET epoch = ").bind(epoch + 1).push(", owner = ").bind(owner);
+        sql.push(", lease_until = ").push(&self.clock(lease.as_millis())?).push(" WHERE inbox = ").bind(inbox);
         Ok(self.execute(transaction, sql).await? > 0)
     }
 
@@ -176,6 +190,7 @@ impl SeaStorage {
         Ok(())
     }
 
+    /// Rows are locked in the order in which saves lock them, so that a renewal and a save never wait for each other.
     pub(super) async fn renew_leases(
         &self,
         owner: &str,
@@ -185,20 +200,37 @@ impl SeaStorage {
         if held.is_empty() {
             return Ok(Vec::new());
         }
+        let transaction = self.begin_own().await?;
+        let renewed = self.renew_in(transaction.connection(), owner, lease, held).await;
+        self.end(transaction, renewed).await
+    }
+
+    async fn renew_in(
+        &self,
+        transaction: &DatabaseTransaction,
+        owner: &str,
+        lease: Duration,
+        held: &[(String, i64)],
+    ) -> Result<Vec<String>, StorageError> {
+        let ours = |sql: &mut Sql<'_>| {
+            sql.push(" WHERE owner = ").bind(owner).push(" AND inbox IN ");
+            sql.list(held.iter().map(|(inbox, _)| inbox.as_str()));
+        };
         let mut sql = self.sql()?;
-        sql.push("UPDATE event_cursors SET lease_until = ").push(&self.clock(lease.as_millis())?);
-        sql.push(" WHERE owner = ")
-            .bind(owner)
-            .push(" AND inbox IN ")
-            .list(held.iter().map(|(inbox, _)| inbox.as_str()));
-        sql.push(" RETURNING inbox, epoch");
+        sql.push("SELECT inbox, epoch FROM event_cursors");
+        ours(&mut sql);
+        sql.push(" ORDER BY inbox, log").push(self.known_dialect()?.lock_rows(true));
         let mut still = Vec::new();
-        for row in self.query(&self.db, sql).await? {
+        for row in self.query(transaction, sql).await? {
             let renewed = (self.text(&row, "inbox")?, self.number(&row, "epoch")?);
             if held.contains(&renewed) && !still.contains(&renewed.0) {
                 still.push(renewed.0);
             }
         }
+        let mut sql = self.sql()?;
+        sql.push("UPDATE event_cursors SET lease_until = ").push(&self.clock(lease.as_millis())?);
+        ours(&mut sql);
+        self.execute(transaction, sql).await?;
         Ok(still)
     }
 
@@ -206,14 +238,14 @@ impl SeaStorage {
         let mut sql = self.sql()?;
         sql.push("UPDATE event_cursors SET owner = NULL, lease_until = NULL WHERE inbox = ").bind(inbox);
         sql.push(" AND owner = ").bind(owner).push(" AND epoch = ").bind(epoch);
-        self.execute(&self.db, sql).await?;
+        self.execute(&self.own().await?, sql).await?;
         Ok(())
     }
 
     /// The highest id that the log ever gave out.
     pub(super) async fn newest_id<C: ConnectionTrait>(&self, conn: &C, log: &LogName) -> Result<i64, StorageError> {
         let statement = self.known_dialect()?.newest_id(log);
-        match conn.query_all_raw(statement).await.map_err(|error| self.error(error))?.first() {
+        match self.answer(conn.query_all_raw(statement)).await?.first() {
             Some(row) => self.number(row, "newest"),
             None => Ok(0),
         }
@@ -229,7 +261,7 @@ impl SeaStorage {
     }
 
     pub(super) fn number(&self, row: &QueryResult, column: &str) -> Result<i64, StorageError> {
-        row.try_get("", column).map_err(|error| self.error(error))
+        integer(row, column).map_err(|error| self.error(error))
     }
 
     fn ids(&self, row: &QueryResult, column: &str, inbox: &str, log: &LogName) -> Result<IdSet, StorageError> {

@@ -19,6 +19,17 @@ pub(super) fn not_migrated(table: &str) -> StorageError {
     )
 }
 
+/// A log that something other than our migration made or altered.
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+pub(super) fn unsafe_log(log: &event_core::LogName, why: &str) -> StorageError {
+    StorageError::new(
+        Kind::Unsupported,
+        format!(
+            "the log `{log}` can't be delivered exactly: {why}; make it by `event_sea_orm::migration`, whatever else altered it"
+        ),
+    )
+}
+
 pub(super) fn storage_error(dialect: &dyn Dialect, error: DbErr) -> StorageError {
     let base = match dialect.trouble(&error) {
         Some(Trouble::NoTable(table)) => not_migrated(&table),
@@ -34,15 +45,18 @@ pub(super) fn storage_error(dialect: &dyn Dialect, error: DbErr) -> StorageError
             Kind::Fenced,
             "a failure row stands there already: another worker has the inbox, or a save was applied unseen; reloading",
         ),
-        None if is_unreachable(&error) => {
-            StorageError::new(Kind::Unreachable, "the database can't be reached, or has no free connection")
-        }
+        Some(Trouble::Unreachable) => unreachable_database(),
+        None if is_unreachable(&error) => unreachable_database(),
         // The dispatcher's statements bind what is the user's, so that the database's words can't quote it.
         None => {
             StorageError::new(Kind::Other, format!("the database refused a statement of the dispatcher's: {error}"))
         }
     };
     base.caused_by(error)
+}
+
+fn unreachable_database() -> StorageError {
+    StorageError::new(Kind::Unreachable, "the database can't be reached, or has no free connection")
 }
 
 fn is_unreachable(error: &DbErr) -> bool {

@@ -36,7 +36,7 @@ impl SeaStorage {
         sql.push("SELECT ").push(COLUMNS).push(" FROM event_failures WHERE inbox = ").bind(inbox);
         sql.push(" AND state IN ('retrying', 'snoozed') AND next_attempt_at <= ").bind(now);
         sql.push(" ORDER BY next_attempt_at, log, event_id LIMIT ").bind(i64::try_from(limit).unwrap_or(i64::MAX));
-        let rows = self.query(&self.db, sql).await?;
+        let rows = self.query(&self.own().await?, sql).await?;
         let failures: Vec<_> = rows.iter().map(|row| self.failure(row)).collect::<Result<_, _>>()?;
         let mut events = self.events_of(&failures).await?;
         Ok(failures
@@ -80,7 +80,7 @@ impl SeaStorage {
         sql.push("SELECT inbox, min(next_attempt_at) AS due FROM event_failures WHERE inbox IN ");
         sql.list(inboxes.iter().map(String::as_str));
         sql.push(" AND state IN ('retrying', 'snoozed') AND next_attempt_at IS NOT NULL GROUP BY inbox");
-        let rows = self.query(&self.db, sql).await?;
+        let rows = self.query(&self.own().await?, sql).await?;
         rows.iter().map(|row| Ok((self.text(row, "inbox")?, self.column(row, "due")?))).collect()
     }
 
@@ -89,7 +89,7 @@ impl SeaStorage {
         sql.push("SELECT log, event_id, subject_type, subject_id, state FROM event_failures WHERE inbox = ")
             .bind(inbox);
         sql.push(" AND state <> 'dead'");
-        let rows = self.query(&self.db, sql).await?;
+        let rows = self.query(&self.own().await?, sql).await?;
         let open = |row| {
             let subject =
                 SubjectRef { kind: self.text(row, "subject_type")?.into(), id: self.text(row, "subject_id")? };
@@ -111,7 +111,7 @@ impl SeaStorage {
         }
         sql.push(" ORDER BY last_failed_at DESC, inbox DESC, log DESC, event_id DESC LIMIT ");
         sql.bind(i64::try_from(query.limit).unwrap_or(i64::MAX));
-        let rows = self.query(&self.db, sql).await?;
+        let rows = self.query(&self.own().await?, sql).await?;
         rows.iter().map(|row| Ok(DeadLetter { failure: self.failure(row)? })).collect()
     }
 
@@ -124,14 +124,14 @@ impl SeaStorage {
         let mut sql = self.sql()?;
         sql.push("UPDATE event_failures SET state = 'retrying', attempts = 0, next_attempt_at = ").bind(now);
         sql.row_of(key).push(" AND state = 'dead' AND attempts = ").bind(i64::from(attempts));
-        Ok(self.execute(&self.db, sql).await? == 1)
+        Ok(self.execute(&self.own().await?, sql).await? == 1)
     }
 
     pub(super) async fn remove_dead(&self, key: &FailureKey, attempts: u32) -> Result<bool, StorageError> {
         let mut sql = self.sql()?;
         sql.push("DELETE FROM event_failures").row_of(key).push(" AND state = 'dead' AND attempts = ");
         sql.bind(i64::from(attempts));
-        Ok(self.execute(&self.db, sql).await? == 1)
+        Ok(self.execute(&self.own().await?, sql).await? == 1)
     }
 
     fn failure(&self, row: &QueryResult) -> Result<Failure, StorageError> {

@@ -3,10 +3,21 @@
 mod cursors;
 mod error;
 mod failures;
+#[cfg(feature = "postgres")]
+mod holders;
+#[cfg(feature = "mysql")]
+mod mysql;
+mod own;
+#[cfg(feature = "postgres")]
+mod postgres;
+mod proof;
 mod read;
 mod save;
+#[cfg(feature = "mysql")]
+mod slots;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+mod start;
 mod transaction;
 
 use std::time::Duration;
@@ -14,14 +25,15 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use event_core::cursor::IdSet;
 use event_core::storage::{
-    Claimed, DeadLetter, DeadLetterQuery, DueFailure, FailureKey, Look, OpenFailure, Read, ReadEvent, Save, Storage,
-    StorageError, Wish,
+    Claimed, DeadLetter, DeadLetterQuery, DueFailure, Ears, FailureKey, Look, OpenFailure, Read, ReadEvent, Save,
+    Storage, StorageError, Wish,
 };
 use event_core::{LogName, States};
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, QueryResult, Statement, TransactionTrait};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, QueryResult, Statement};
 
 use crate::backend::{Dialect, Sql, UnsupportedBackend, dialect};
 use crate::transact;
+pub use proof::Proof;
 pub use transaction::InboxTransaction;
 
 /// Where the dispatcher keeps what it knows: the logs' own database.
@@ -30,17 +42,18 @@ pub use transaction::InboxTransaction;
 #[derive(Clone, Debug)]
 pub struct SeaStorage {
     db: DatabaseConnection,
+    own: own::Slot,
 }
 
 impl From<DatabaseConnection> for SeaStorage {
     fn from(db: DatabaseConnection) -> Self {
-        Self { db }
+        Self { db, own: own::Slot::default() }
     }
 }
 
 impl From<&DatabaseConnection> for SeaStorage {
     fn from(db: &DatabaseConnection) -> Self {
-        Self { db: db.clone() }
+        Self { db: db.clone(), own: own::Slot::default() }
     }
 }
 
@@ -68,24 +81,23 @@ impl SeaStorage {
     }
 
     async fn query<C: ConnectionTrait>(&self, conn: &C, sql: Sql<'_>) -> Result<Vec<QueryResult>, StorageError> {
-        conn.query_all_raw(self.statement(sql)).await.map_err(|error| self.error(error))
+        self.answer(conn.query_all_raw(self.statement(sql))).await
     }
 
     /// Runs a statement; gives the number of rows that it changed.
     async fn execute<C: ConnectionTrait>(&self, conn: &C, sql: Sql<'_>) -> Result<u64, StorageError> {
-        let done = conn.execute_raw(self.statement(sql)).await.map_err(|error| self.error(error))?;
+        let done = self.answer(conn.execute_raw(self.statement(sql))).await?;
         Ok(done.rows_affected())
     }
 
     /// A statement about a savepoint.
     async fn control(&self, transaction: &InboxTransaction, statement: &str) -> Result<(), StorageError> {
-        let done = transaction.connection().execute_unprepared(statement).await;
-        done.map(drop).map_err(|error| self.error(error))
+        self.answer(transaction.connection().execute_unprepared(statement)).await.map(drop)
     }
 
     /// Commits what no dispatcher has to be woken for.
     async fn commit_quietly(&self, transaction: InboxTransaction) -> Result<(), StorageError> {
-        transact::commit(transaction.into_inner()).await.map_err(|error| self.error(error))
+        self.answer(transact::commit(transaction.into_inner())).await
     }
 
     /// Ends a transaction of our own: committed if the work went well, else rolled back.
@@ -113,17 +125,22 @@ impl SeaStorage {
 
 impl Storage for SeaStorage {
     type Transaction = InboxTransaction;
-    type Proof = ();
+    type Proof = Proof;
 
     fn provide(&self, states: &mut States) {
         states.insert(self.db.clone());
     }
 
     async fn check(&self, logs: &[LogName]) -> Result<(), StorageError> {
-        match self.known_dialect()? {
+        self.known_dialect()?;
+        match self.db.get_database_backend() {
             #[cfg(feature = "sqlite")]
-            _ => sqlite::check(self, logs).await,
-            #[cfg(not(feature = "sqlite"))]
+            DbBackend::Sqlite => sqlite::check(self, logs).await,
+            #[cfg(feature = "postgres")]
+            DbBackend::Postgres => postgres::check(self, logs).await,
+            #[cfg(feature = "mysql")]
+            DbBackend::MySql => mysql::check(self, logs).await,
+            // Refused above.
             _ => Ok(()),
         }
     }
@@ -153,7 +170,7 @@ impl Storage for SeaStorage {
     async fn known_inboxes(&self) -> Result<Vec<String>, StorageError> {
         let mut sql = self.sql()?;
         sql.push("SELECT DISTINCT inbox FROM event_cursors ORDER BY inbox");
-        let rows = self.query(&self.db, sql).await?;
+        let rows = self.query(&self.own().await?, sql).await?;
         rows.iter().map(|row| row.try_get("", "inbox").map_err(|error| self.error(error))).collect()
     }
 
@@ -162,13 +179,22 @@ impl Storage for SeaStorage {
     }
 
     async fn newest(&self, log: &LogName) -> Result<i64, StorageError> {
-        self.newest_id(&self.db, log).await
+        self.newest_id(&self.own().await?, log).await
     }
 
-    async fn look(&self, _log: &LogName, missing: &IdSet, _proof: &mut ()) -> Result<Look, StorageError> {
-        // SQLite has one writer at a time, and the log's trigger refuses an id that is not the newest: whoever could have
-        // made a missing id visible had done so before the newer one was recorded.
-        Ok(Look { ripe: missing.clone(), ..Look::default() })
+    async fn look(&self, log: &LogName, missing: &IdSet, proof: &mut Proof) -> Result<Look, StorageError> {
+        self.look_at(log, missing, proof).await
+    }
+
+    async fn listen(&self, owner: &str, logs: &[LogName], ears: Ears) {
+        match self.db.get_database_backend() {
+            #[cfg(feature = "postgres")]
+            DbBackend::Postgres => postgres::listen(self, owner, logs, ears).await,
+            _ => {
+                let _ = (owner, logs, ears);
+                std::future::pending().await
+            }
+        }
     }
 
     async fn save(&self, save: &Save) -> Result<(), StorageError> {
@@ -176,8 +202,7 @@ impl Storage for SeaStorage {
     }
 
     async fn begin(&self) -> Result<InboxTransaction, StorageError> {
-        let begun = self.db.begin_with_options(transact::options()).await;
-        begun.map(InboxTransaction::new).map_err(|error| self.error(error))
+        self.begin_for_handlers().await
     }
 
     async fn savepoint(&self, transaction: &InboxTransaction, name: &'static str) -> Result<(), StorageError> {
@@ -198,7 +223,7 @@ impl Storage for SeaStorage {
     }
 
     async fn rollback(&self, transaction: InboxTransaction) -> Result<(), StorageError> {
-        transact::roll_back(transaction.into_inner()).await.map_err(|error| self.error(error))
+        self.answer(transact::roll_back(transaction.into_inner())).await
     }
 
     async fn save_in(&self, transaction: &InboxTransaction, save: &Save) -> Result<(), StorageError> {

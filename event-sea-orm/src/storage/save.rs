@@ -1,6 +1,6 @@
 //! Saving: cursors and failure rows in one transaction, each cursor fenced by epoch and save counter.
 
-use event_core::storage::{CursorSave, Failure, FailureChange, Pause, PauseChange, Save, Storage, StorageError};
+use event_core::storage::{CursorSave, Failure, FailureChange, Pause, PauseChange, Save, StorageError};
 use sea_orm::ConnectionTrait;
 
 use super::SeaStorage;
@@ -9,9 +9,9 @@ impl SeaStorage {
     pub(super) async fn save_alone(&self, save: &Save) -> Result<(), StorageError> {
         // The usual save is one statement, and a transaction by itself.
         if let ([cursor], [], PauseChange::Unchanged) = (&save.cursors[..], &save.failures[..], &save.pause) {
-            return self.save_cursor(&self.db, save, cursor).await;
+            return self.save_cursor(&self.own().await?, save, cursor).await;
         }
-        let transaction = self.begin().await?;
+        let transaction = self.begin_own().await?;
         let saved = self.save_on(transaction.connection(), save).await;
         self.end(transaction, saved).await
     }
@@ -77,17 +77,15 @@ impl SeaStorage {
         let mut sql = self.sql()?;
         match change {
             FailureChange::Insert(failure) => {
+                // A dead letter of it is replaced: the cursor was set back by hand, and the event failed again.
+                let mut dead = self.sql()?;
+                dead.push("DELETE FROM event_failures").row_of(&failure.key).push(" AND state = 'dead'");
+                self.execute(conn, dead).await?;
                 sql.push(
                     "INSERT INTO event_failures (inbox, log, event_id, subject_type, subject_id, action, state, attempts, \
                      next_attempt_at, kind, error, started_at, first_failed_at, last_failed_at) VALUES ",
                 );
                 sql.list(failure_values(failure));
-                // Over a dead letter: the cursor was set back by hand, and the event failed again.
-                sql.push(" ON CONFLICT (inbox, log, event_id) DO UPDATE SET state = excluded.state");
-                for column in ["attempts", "next_attempt_at", "kind", "error", "started_at", "last_failed_at"] {
-                    sql.push(&format!(", {column} = excluded.{column}"));
-                }
-                sql.push(" WHERE event_failures.state = 'dead'");
             }
             FailureChange::Update { failure, attempts } => {
                 sql.push("UPDATE event_failures SET state = ").bind(failure.state.as_str());

@@ -1,7 +1,7 @@
 //! SQLite: the check of what exactness rests on.
 
 use event_core::LogName;
-use event_core::storage::{StorageError, StorageErrorKind};
+use event_core::storage::StorageError;
 
 use super::{SeaStorage, error};
 use crate::migration::sqlite as ddl;
@@ -26,22 +26,13 @@ pub(super) async fn check(storage: &SeaStorage, logs: &[LogName]) -> Result<(), 
     for log in logs {
         let (_, _, made) = table(log.as_str()).ok_or_else(|| error::not_migrated(log.as_str()))?;
         if !made.to_ascii_uppercase().contains("AUTOINCREMENT") {
-            return Err(unsafe_log(log, "its ids are not AUTOINCREMENT, and would be given out again"));
+            return Err(error::unsafe_log(log, "its ids are not AUTOINCREMENT, and would be given out again"));
         }
         for trigger in ddl::log_triggers(log.as_str()) {
             if !found.iter().any(|(kind, found, _)| kind == "trigger" && *found == trigger) {
-                return Err(unsafe_log(log, &format!("its trigger `{trigger}` is missing")));
+                return Err(error::unsafe_log(log, &format!("its trigger `{trigger}` is missing")));
             }
         }
     }
     Ok(())
-}
-
-fn unsafe_log(log: &LogName, why: &str) -> StorageError {
-    StorageError::new(
-        StorageErrorKind::Unsupported,
-        format!(
-            "the log `{log}` can't be delivered exactly: {why}; make it by `event_sea_orm::migration`, whatever else altered it"
-        ),
-    )
 }

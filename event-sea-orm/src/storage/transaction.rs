@@ -2,7 +2,11 @@
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use sea_orm::DatabaseTransaction;
+use event_core::storage::StorageError;
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, TransactionTrait};
+
+use super::SeaStorage;
+use crate::transact;
 
 /// The transaction of a transactional inbox's batch. Handlers see it as [`Txn`](crate::Txn).
 #[derive(Debug)]
@@ -31,5 +35,20 @@ impl InboxTransaction {
 
     pub(super) fn into_inner(self) -> DatabaseTransaction {
         self.inner
+    }
+}
+
+/// A worker that falls silent within a batch (a machine that lost its network, a process that was stopped) holds the locks of
+/// its handlers' writes and of its cursor: the server ends it. Longer than any sensible handler goes without a statement.
+const BATCH_IDLE: &str = "SET LOCAL idle_in_transaction_session_timeout = '5min'";
+
+impl SeaStorage {
+    /// A transaction for handlers, on the connection that the application gave.
+    pub(super) async fn begin_for_handlers(&self) -> Result<InboxTransaction, StorageError> {
+        let transaction = self.answer(self.db.begin_with_options(transact::options_for_handlers(&self.db))).await?;
+        if transaction.get_database_backend() == DbBackend::Postgres {
+            self.answer(transaction.execute_unprepared(BATCH_IDLE)).await?;
+        }
+        Ok(InboxTransaction::new(transaction))
     }
 }

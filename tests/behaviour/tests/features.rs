@@ -52,9 +52,9 @@ fn has_test(source: &str, name: &str) -> bool {
         .rev()
         .take_while(|line| line.starts_with('#') || line.starts_with("//"))
         .any(|line| line.starts_with("#[test]") || line.starts_with("#[tokio::test"));
-    let listed =
-        lines.iter().skip_while(|line| !line.starts_with("on_every_database! {")).take_while(|line| **line != "}");
-    marked || listed.into_iter().any(|line| *line == name)
+    let lists = ["on_every_database! {", "on_every_empty_database! {"];
+    let mut listed = lines.iter().skip_while(|line| !lists.contains(line)).take_while(|line| **line != "}");
+    marked || listed.any(|line| *line == name)
 }
 
 fn problem(test: &str, packages: &[(String, PathBuf)]) -> Option<String> {

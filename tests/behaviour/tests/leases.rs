@@ -6,14 +6,15 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use behaviour::models::IssueEvent;
+use behaviour::raw::RawFailure;
 use behaviour::seen::Seen;
+use behaviour::worker::Worker;
 use behaviour::{TestDb, on_every_database};
 use event_core::dispatch::Blocked;
 use event_core::storage::{PauseChange, Save, Storage, StorageErrorKind, Wish};
 use event_core::{Clock, LogName, Start};
 use event_sea_orm::SeaStorage;
 use event_sea_orm::prelude::*;
-use tokio::sync::oneshot;
 
 on_every_database! {
     an_inbox_has_one_owner_at_a_time
@@ -56,23 +57,6 @@ async fn record(db: &TestDb, events: i64) {
     }
 }
 
-struct Worker {
-    stop: oneshot::Sender<()>,
-    run: tokio::task::JoinHandle<Result<(), event_core::storage::StorageError>>,
-}
-
-impl Worker {
-    fn start(dispatcher: Dispatcher) -> Self {
-        let (stop, stopped) = oneshot::channel::<()>();
-        Self { stop, run: tokio::spawn(async move { dispatcher.run(async { drop(stopped.await) }).await }) }
-    }
-
-    async fn stop(self) {
-        drop(self.stop);
-        self.run.await.unwrap().unwrap();
-    }
-}
-
 fn wish() -> Wish {
     Wish { inbox: "counted", logs: vec![LogName::from("events")], start: Start::Beginning }
 }
@@ -98,9 +82,11 @@ async fn a_lease_that_ran_out_is_taken_over(db: &TestDb) {
     let dispatcher = builder(db, &seen).build().unwrap();
     dispatcher.register().await.unwrap();
     // A worker that claims and then is never heard of again.
-    let claimed = storage.claim("silent", Duration::from_millis(300), &[wish()], chrono::Utc::now()).await.unwrap();
+    let claimed = storage.claim("silent", Duration::from_secs(3_600), &[wish()], chrono::Utc::now()).await.unwrap();
     assert_eq!(claimed.len(), 1);
     assert_eq!(dispatcher.drain().await.unwrap().held_elsewhere, ["counted"]);
+    let past = db.time("2026-01-01T00:00:00+00:00");
+    db.sql(&format!("UPDATE event_cursors SET lease_until = {past}")).await.unwrap();
     let worker = Worker::start(dispatcher);
     seen.wait_for(2).await;
     worker.stop().await;
@@ -204,21 +190,19 @@ async fn an_event_that_ends_every_process_becomes_a_dead_letter(db: &TestDb) {
     dispatcher.register().await.unwrap();
     // Two attempts begun, none ended; the process went down in each.
     db.sql("UPDATE event_cursors SET high = 1, ceiling = 1").await.unwrap();
-    db.sql(
-        "INSERT INTO event_failures VALUES ('counted', 'events', 1, 'issue', '0', 'closed', 'retrying', 2, NULL, 'crash', 'x',
-         '2026-01-01T00:00:00+00:00', '2026-01-01T00:00:00+00:00', '2026-01-01T00:00:00+00:00')",
-    )
-    .await
-    .unwrap();
+    let begun = RawFailure {
+        inbox: "counted",
+        log: "events",
+        id: 1,
+        attempts: 2,
+        next_attempt_at: None,
+        started_at: Some("2026-01-01T00:00:00+00:00"),
+    };
+    begun.write(db).await;
     dispatcher.drain().await.unwrap();
     assert_eq!(seen.count("1 #3"), 2, "one attempt was left");
     assert_eq!(dispatcher.dead_letters().newest().await.unwrap().len(), 0);
-    db.sql(
-        "INSERT INTO event_failures VALUES ('counted', 'events', 2, 'issue', '0', 'closed', 'retrying', 3, NULL, 'crash', 'x',
-         '2026-01-01T00:00:00+00:00', '2026-01-01T00:00:00+00:00', '2026-01-01T00:00:00+00:00')",
-    )
-    .await
-    .unwrap();
+    RawFailure { id: 2, attempts: 3, ..begun }.write(db).await;
     let report = dispatcher.drain().await.unwrap();
     assert_eq!(report.total().dead, 1);
     let dead = dispatcher.dead_letters().newest().await.unwrap().remove(0);

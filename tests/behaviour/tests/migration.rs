@@ -1,8 +1,8 @@
 //! The tables: made once, by us or by a user's own migrator.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use behaviour::TestDb;
 use behaviour::models::{AccountEvent, IssueEvent};
+use behaviour::{TestDb, on_every_empty_database};
 use event_sea_orm::migration;
 use event_sea_orm::prelude::*;
 use sea_orm_migration::prelude::*;
@@ -18,26 +18,30 @@ impl MigratorTrait for Migrator {
     }
 }
 
-const OURS: &str = "SELECT count(*) FROM sqlite_master WHERE name NOT LIKE 'sqlite_%' AND name <> 'seaql_migrations'";
-const SCHEMA: &str = "SELECT group_concat(sql, ';') FROM (SELECT sql FROM sqlite_master WHERE name NOT LIKE '%migrations' \
-     AND name NOT LIKE 'sqlite_%' ORDER BY name)";
+on_every_empty_database! {
+    twice_is_once
+    several_programs_may_start_at_once
+    a_users_own_migrator_makes_the_same_and_takes_it_back
+    a_log_whose_enum_is_gone_does_not_stop_the_migration
+    a_table_that_is_the_users_own_is_left_alone
+    a_bad_name_of_a_log_is_refused
+    an_application_may_have_an_events_table_of_its_own
+    ; sqlite_only:
+    the_databases_time_is_written_as_ours
+}
 
-#[tokio::test]
-async fn twice_is_once() {
-    let db = TestDb::empty_sqlite().await;
-    migrate(&db).await.unwrap();
-    IssueEvent::Closed.on(1).by_system().save(&*db).await.unwrap();
-    AccountEvent::SignedIn.on(1).by_system().save(&*db).await.unwrap();
-    let schema = db.text(SCHEMA).await;
-    migrate(&db).await.unwrap();
-    assert_eq!(db.text(SCHEMA).await, schema);
+async fn twice_is_once(db: &TestDb) {
+    migrate(db).await.unwrap();
+    IssueEvent::Closed.on(1).by_system().save(&**db).await.unwrap();
+    AccountEvent::SignedIn.on(1).by_system().save(&**db).await.unwrap();
+    let schema = db.schema().await;
+    migrate(db).await.unwrap();
+    assert_eq!(db.schema().await, schema);
     assert_eq!(db.number("SELECT count(*) FROM events").await, 1);
     assert_eq!(db.number("SELECT count(*) FROM event_migrations").await, 3);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn several_programs_may_start_at_once() {
-    let db = TestDb::empty_sqlite().await;
+async fn several_programs_may_start_at_once(db: &TestDb) {
     let mut tasks = Vec::new();
     for _ in 0..8 {
         let pool = db.another(1).await;
@@ -49,58 +53,50 @@ async fn several_programs_may_start_at_once() {
     assert_eq!(db.number("SELECT count(*) FROM event_migrations").await, 3);
 }
 
-#[tokio::test]
-async fn a_users_own_migrator_makes_the_same_and_takes_it_back() {
-    let (ours, users) = (TestDb::empty_sqlite().await, TestDb::empty_sqlite().await);
-    migrate(&ours).await.unwrap();
+async fn a_users_own_migrator_makes_the_same_and_takes_it_back(ours: &TestDb) {
+    let users = ours.empty_one().await;
+    migrate(ours).await.unwrap();
     Migrator::up(&*users, None).await.unwrap();
-    assert_eq!(users.text(SCHEMA).await, ours.text(SCHEMA).await);
+    assert_eq!(users.schema().await, ours.schema().await);
     IssueEvent::Closed.on(1).by_system().save(&*users).await.unwrap();
-    let names = "SELECT group_concat(version) FROM (SELECT version FROM seaql_migrations ORDER BY version)";
     assert_eq!(
-        users.text(names).await,
-        "m20261124_000001_event_log,m20261124_000002_event_tables,m20261124_000003_event_log_audit_events"
+        users.rows("SELECT version FROM seaql_migrations ORDER BY version").await,
+        ["m20261124_000001_event_log", "m20261124_000002_event_tables", "m20261124_000003_event_log_audit_events"]
     );
     Migrator::down(&*users, None).await.unwrap();
-    assert_eq!(users.number(OURS).await, 0);
+    assert_eq!(users.schema().await, Vec::<String>::new());
     Migrator::up(&*users, None).await.unwrap();
     assert_eq!(IssueEvent::Closed.on(1).by_system().save(&*users).await.unwrap().event().id, 1);
 }
 
-#[tokio::test]
-async fn a_log_whose_enum_is_gone_does_not_stop_the_migration() {
-    let db = TestDb::empty_sqlite().await;
-    migrate(&db).await.unwrap();
+async fn a_log_whose_enum_is_gone_does_not_stop_the_migration(db: &TestDb) {
+    migrate(db).await.unwrap();
     let gone = "INSERT INTO event_migrations VALUES ('m20261124_000003_event_log_old_events', 1)";
     db.sql(gone).await.unwrap();
-    migrate(&db).await.unwrap();
+    migrate(db).await.unwrap();
 }
 
-#[tokio::test]
-async fn a_table_that_is_the_users_own_is_left_alone() {
-    let db = TestDb::empty_sqlite().await;
+async fn a_table_that_is_the_users_own_is_left_alone(db: &TestDb) {
     db.sql("CREATE TABLE events (mine text)").await.unwrap();
-    let error = migrate(&db).await.unwrap_err();
+    let before = db.schema().await;
+    let error = migrate(db).await.unwrap_err();
     assert!(error.to_string().contains("there is a table `events` already"), "{error}");
-    assert_eq!(db.number("SELECT count(*) FROM sqlite_master").await, 1);
+    assert_eq!(db.schema().await, before);
 }
 
-#[tokio::test]
-async fn a_bad_name_of_a_log_is_refused() {
-    let db = TestDb::empty_sqlite().await;
+async fn a_bad_name_of_a_log_is_refused(db: &TestDb) {
     for bad in ["", "Events", "1log", "a\"b", "a-b", &"x".repeat(56)] {
-        let error = migration::log(bad).up(&SchemaManager::new(&*db)).await.unwrap_err();
+        let error = migration::log(bad).up(&SchemaManager::new(&**db)).await.unwrap_err();
         assert!(error.to_string().contains("can't be the name of a log"), "{bad}: {error}");
     }
-    migration::log(&"x".repeat(55)).up(&SchemaManager::new(&*db)).await.unwrap();
+    migration::log(&"x".repeat(55)).up(&SchemaManager::new(&**db)).await.unwrap();
 }
 
-#[tokio::test]
-async fn the_databases_time_is_written_as_ours() {
-    let db = TestDb::sqlite().await;
-    // sqlx writes a fraction of no, three or six digits; the database must do likewise, or equal times differ as text.
+async fn the_databases_time_is_written_as_ours(db: &TestDb) {
+    migrate(db).await.unwrap();
+    // Text there: sqlx writes a fraction of no, three or six digits; the database must do likewise, or equal times differ as text.
     for _ in 0..3 {
-        IssueEvent::Closed.on(1).by_system().save(&*db).await.unwrap();
+        IssueEvent::Closed.on(1).by_system().save(&**db).await.unwrap();
     }
     let created: String = db.text("SELECT max(created_at) FROM events").await;
     let parsed: chrono::DateTime<chrono::Utc> = created.parse().unwrap();
@@ -112,8 +108,7 @@ async fn the_databases_time_is_written_as_ours() {
     assert_eq!(db.text(&at("'1970-01-01 00:16:40.120'")).await, "1970-01-01T00:16:40.120+00:00");
 }
 
-#[tokio::test]
-async fn an_application_may_have_an_events_table_of_its_own() {
+async fn an_application_may_have_an_events_table_of_its_own(db: &TestDb) {
     struct Migrator;
     #[sea_orm_migration::async_trait::async_trait]
     impl MigratorTrait for Migrator {
@@ -121,9 +116,8 @@ async fn an_application_may_have_an_events_table_of_its_own() {
             vec![event_sea_orm::migration::tables(), event_sea_orm::migration::log("audit_events")]
         }
     }
-    let db = TestDb::empty_sqlite().await;
     db.sql("CREATE TABLE events (concert text)").await.unwrap();
-    Migrator::up(&*db, None).await.unwrap();
-    AccountEvent::SignedIn.on(1).by_system().save(&*db).await.unwrap();
+    Migrator::up(&**db, None).await.unwrap();
+    AccountEvent::SignedIn.on(1).by_system().save(&**db).await.unwrap();
     assert_eq!(db.number("SELECT count(*) FROM events").await, 0);
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use behaviour::models::{AccountEvent, IssueEvent, IssueEventAction};
+use behaviour::raw::{RawEvent, RawFailure};
 use behaviour::seen::Seen;
 use behaviour::{TestDb, on_every_database};
 use chrono::TimeDelta;
@@ -242,12 +243,8 @@ async fn what_is_discarded_leaves_no_dead_letter(db: &TestDb) {
     assert_eq!(db.number("SELECT count(*) FROM event_failures").await, 0);
 }
 
-async fn insert(db: &TestDb, action: &str, version: i64, metadata: &str) {
-    let sql = format!(
-        "INSERT INTO events (subject_type, subject_id, action, version, metadata, occurred_at)
-         VALUES ('issue', '1', '{action}', {version}, '{metadata}', '2026-01-01T00:00:00+00:00')"
-    );
-    db.sql(&sql).await.unwrap();
+async fn insert(db: &TestDb, action: &str, version: i32, metadata: &str) {
+    RawEvent::of(action, version, metadata).write(db).await.unwrap();
 }
 
 async fn what_can_not_be_decoded_is_dead_at_once_with_the_reason(db: &TestDb) {
@@ -374,8 +371,8 @@ async fn the_errors_text_is_cut_and_has_no_nul(db: &TestDb) {
     script.set(1, &["nul"]);
     record(db, 1).await;
     kit.drain().await.unwrap();
-    assert_eq!(db.number("SELECT length(error) FROM event_failures").await, 4_000);
-    assert_eq!(db.number("SELECT instr(error, char(0)) FROM event_failures").await, 0);
+    let error = db.text("SELECT error FROM event_failures").await;
+    assert_eq!((error.chars().count(), error.find('\0')), (4_000, None));
 }
 
 async fn an_ordered_inbox_parks_what_comes_behind_a_failure(db: &TestDb) {
@@ -433,12 +430,15 @@ async fn an_operators_retry_keeps_the_order(db: &TestDb) {
 
 async fn a_due_row_of_a_log_that_is_gone_is_dead(db: &TestDb) {
     let (kit, seen, _script) = kit(db, "scripted").await;
-    db.sql(
-        "INSERT INTO event_failures VALUES ('scripted', 'old_events', 1, 'issue', '0', 'closed', 'retrying', 1,
-         '2026-01-01T00:00:00+00:00', 'error', 'x', NULL, '2026-01-01T00:00:00+00:00', '2026-01-01T00:00:00+00:00')",
-    )
-    .await
-    .unwrap();
+    let due = RawFailure {
+        inbox: "scripted",
+        log: "old_events",
+        id: 1,
+        attempts: 1,
+        next_attempt_at: Some("2026-01-01T00:00:00+00:00"),
+        started_at: None,
+    };
+    due.write(db).await;
     record(db, 1).await;
     kit.drain().await.unwrap();
     assert_eq!(seen.lines(), ["1 #1 ok"], "it holds up nobody");

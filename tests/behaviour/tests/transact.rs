@@ -134,11 +134,11 @@ async fn readers_that_write_do_not_fail_each_other(db: &TestDb) {
 }
 
 async fn one_dropped_at_any_moment_leaves_the_connection_whole(db: &TestDb) {
-    // As a request whose client goes away; the pool has one connection. Were the driver to think it still in a transaction,
+    // As a request whose client goes away. The pool has one connection: were the driver to think it still in a transaction,
     // what is committed next would be seen by nobody else.
-    let other = db.another(1).await;
+    let (pool, other) = (db.another(1).await, db.another(1).await);
     for polls in 1..60 {
-        let mut dropped = Box::pin(db.transact(async |txn| IssueEvent::Closed.on(1).by_system().save(txn).await));
+        let mut dropped = Box::pin(pool.transact(async |txn| IssueEvent::Closed.on(1).by_system().save(txn).await));
         let mut left = polls;
         std::future::poll_fn(|context| {
             left -= 1;
@@ -148,13 +148,13 @@ async fn one_dropped_at_any_moment_leaves_the_connection_whole(db: &TestDb) {
         .await;
         drop(dropped);
         // One that is rolled back shows it: it would leave the outer transaction open.
-        let undone = db.transact(async |txn| {
+        let undone = pool.transact(async |txn| {
             IssueEvent::Closed.on(2).by_system().save(txn).await?;
             Err::<(), _>(RecordError::from(sea_orm::DbErr::Custom("undone".to_owned())))
         });
         assert!(undone.await.is_err());
         let key = format!("after {polls} polls");
-        IssueEvent::Closed.on(3).by_system().key(&key).save(&**db).await.unwrap();
+        IssueEvent::Closed.on(3).by_system().key(&key).save(&pool).await.unwrap();
         let seen = IssueEvent::feed().of_id(3).limit(1).page(&other).await.unwrap();
         assert_eq!(seen.entries.first().and_then(|entry| entry.idempotency_key.clone()), Some(key));
     }

@@ -1,0 +1,146 @@
+//! The tables on PostgreSQL.
+
+/// The sequence that gives a log its ids.
+pub(crate) fn sequence(log: &str) -> String {
+    format!("{log}_id_seq")
+}
+
+/// A log.
+///
+/// - The sequence gives ids one by one: with a cache a session would hold ids back that were drawn before the lock by which a
+///   missing id's recorder is found. `GENERATED ALWAYS` refuses ids from elsewhere.
+/// - `created_at` is the time of the statement: `now()` would be that of the transaction's begin.
+/// - The key's index is partial: what has no key costs it nothing.
+/// - The last trigger tells workers that sleep, and only those: a NOTIFY in every transaction would have commits wait for each
+///   other. <https://www.postgresql.org/docs/15/sql-notify.html>
+pub(crate) fn log(log: &str) -> Vec<String> {
+    let sequence = sequence(log);
+    vec![
+        format!(
+            r#"CREATE TABLE "{log}" (
+    id bigint GENERATED ALWAYS AS IDENTITY (SEQUENCE NAME "{sequence}" START WITH 1 INCREMENT BY 1 CACHE 1 NO CYCLE)
+        PRIMARY KEY CHECK (id >= 1),
+    subject_type varchar(64) NOT NULL,
+    subject_id varchar(128) NOT NULL,
+    actor_type varchar(64) NULL,
+    actor_id varchar(128) NULL,
+    action varchar(64) NOT NULL,
+    version bigint NOT NULL,
+    metadata jsonb NOT NULL CHECK (jsonb_typeof(metadata) = 'object'),
+    context jsonb NULL CHECK (jsonb_typeof(context) = 'object'),
+    correlation_id varchar(128) NULL,
+    causation_log varchar(64) NULL,
+    causation_id bigint NULL,
+    batch_id varchar(128) NULL,
+    snapshot jsonb NULL,
+    idempotency_key varchar(128) NULL,
+    occurred_at timestamptz NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    CHECK ((actor_type IS NULL) = (actor_id IS NULL)),
+    CHECK ((causation_log IS NULL) = (causation_id IS NULL))
+)"#
+        ),
+        format!(r#"CREATE INDEX "{log}_subject" ON "{log}" (subject_type, subject_id, occurred_at, id)"#),
+        format!(
+            r#"CREATE INDEX "{log}_actor" ON "{log}" (actor_type, actor_id, occurred_at, id) WHERE actor_id IS NOT NULL"#
+        ),
+        format!(r#"CREATE INDEX "{log}_time" ON "{log}" (occurred_at, id)"#),
+        format!(r#"CREATE UNIQUE INDEX "{log}_key" ON "{log}" (idempotency_key) WHERE idempotency_key IS NOT NULL"#),
+        format!(
+            r#"CREATE OR REPLACE FUNCTION "{log}_append_only"() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    RAISE EXCEPTION 'events are append-only: an event of % can''t be %', TG_TABLE_NAME,
+        CASE TG_OP WHEN 'UPDATE' THEN 'changed; record another one' ELSE 'deleted' END;
+END $$"#
+        ),
+        format!(
+            r#"CREATE TRIGGER "{log}_no_update" BEFORE UPDATE ON "{log}" FOR EACH ROW EXECUTE FUNCTION "{log}_append_only"()"#
+        ),
+        format!(
+            r#"CREATE TRIGGER "{log}_no_delete" BEFORE DELETE ON "{log}" FOR EACH ROW EXECUTE FUNCTION "{log}_append_only"()"#
+        ),
+        format!(
+            r#"CREATE TRIGGER "{log}_no_empty" BEFORE TRUNCATE ON "{log}"
+    FOR EACH STATEMENT EXECUTE FUNCTION "{log}_append_only"()"#
+        ),
+        SLEEPERS.to_owned(),
+        format!(
+            r#"CREATE OR REPLACE FUNCTION "{log}_wake"() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    IF EXISTS (SELECT FROM event_sleepers WHERE until > clock_timestamp()) THEN
+        PERFORM pg_notify('event_recorded', TG_TABLE_NAME);
+    END IF;
+    RETURN NULL;
+END $$"#
+        ),
+        format!(
+            r#"CREATE TRIGGER "{log}_wake" AFTER INSERT ON "{log}" FOR EACH STATEMENT EXECUTE FUNCTION "{log}_wake"()"#
+        ),
+    ]
+}
+
+/// The workers that sleep and want to be told; made with the first log, whose trigger asks it. What it holds is of use only
+/// while the server runs: unlogged.
+const SLEEPERS: &str = "CREATE UNLOGGED TABLE IF NOT EXISTS event_sleepers (
+    owner varchar(64) PRIMARY KEY,
+    until timestamptz NOT NULL
+)";
+
+/// The sleepers with them, which the first log made; logs are taken back after these tables.
+pub(crate) fn system_down() -> Vec<String> {
+    ["event_failures", "event_cursors", "event_sleepers"].map(|table| format!("DROP TABLE {table}")).to_vec()
+}
+
+pub(crate) fn log_down(log: &str) -> Vec<String> {
+    vec![
+        format!(r#"DROP TABLE "{log}""#),
+        format!(r#"DROP FUNCTION "{log}_append_only"()"#),
+        format!(r#"DROP FUNCTION "{log}_wake"()"#),
+    ]
+}
+
+/// The triggers that keep a log append-only, by name.
+pub(crate) fn log_triggers(log: &str) -> [String; 3] {
+    ["no_update", "no_delete", "no_empty"].map(|name| format!("{log}_{name}"))
+}
+
+pub(crate) fn system() -> Vec<String> {
+    vec![
+        r#"CREATE TABLE event_cursors (
+    inbox varchar(64) COLLATE "C" NOT NULL,
+    log varchar(64) COLLATE "C" NOT NULL,
+    high bigint NOT NULL,
+    ceiling bigint NOT NULL,
+    missing text NOT NULL,
+    in_flight text NOT NULL,
+    epoch bigint NOT NULL,
+    saves bigint NOT NULL,
+    owner varchar(64) NULL,
+    lease_until timestamptz NULL,
+    paused_at timestamptz NULL,
+    paused_until timestamptz NULL,
+    paused_why text NULL,
+    probes bigint NOT NULL DEFAULT 0,
+    updated_at timestamptz NOT NULL,
+    PRIMARY KEY (inbox, log)
+) WITH (fillfactor = 50)"#
+            .to_owned(),
+        r#"CREATE TABLE event_failures (
+    inbox varchar(64) COLLATE "C" NOT NULL,
+    log varchar(64) COLLATE "C" NOT NULL,
+    event_id bigint NOT NULL,
+    subject_type varchar(64) NOT NULL,
+    subject_id varchar(128) NOT NULL,
+    action varchar(64) NOT NULL,
+    state varchar(16) NOT NULL,
+    attempts bigint NOT NULL,
+    next_attempt_at timestamptz NULL,
+    kind varchar(16) NOT NULL,
+    error text NOT NULL,
+    started_at timestamptz NULL,
+    first_failed_at timestamptz NOT NULL,
+    last_failed_at timestamptz NOT NULL,
+    PRIMARY KEY (inbox, log, event_id)
+)"#
+        .to_owned(),
+        "CREATE INDEX event_failures_due ON event_failures (inbox, state, next_attempt_at)".to_owned(),
+    ]
+}
