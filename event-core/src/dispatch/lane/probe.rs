@@ -14,6 +14,9 @@ impl<S: Storage> Lane<S> {
     /// Takes in what the end of an attempt says of the inbox.
     pub(super) fn watch(&mut self, taken: &Taken, result: &InboxResult, now: DateTime<Utc>) {
         let turn = self.breaker.ended(&taken.event.stored().at, result, now);
+        if self.breaker.is_dirty() {
+            self.shared.vitals.pauses(self.plan.name(), self.breaker.pause());
+        }
         match (turn, self.breaker.pause()) {
             (Turn::Paused, Some(pause)) => {
                 // What is due stays so, and is looked for anew when there is a turn for it.
