@@ -103,7 +103,7 @@ impl<S: Storage> Supervisor<S> {
                 () = tokio::time::sleep_until(wake_at) => {
                     self.shared.vitals.asks(self.shared.clock.now());
                     let kept = self.keep().await;
-                    self.shared.vitals.answered(kept.as_ref().map(|()| ()), self.shared.clock.now());
+                    self.shared.vitals.answered(kept.as_ref().copied(), self.shared.clock.now());
                     self.tell(kept)?;
                 }
             }
