@@ -38,6 +38,13 @@ pub struct Txn<'a> {
 /// Statements that end or nest transactions: the dispatcher's business.
 const CONTROL: [&str; 8] = ["BEGIN", "START", "COMMIT", "END", "ROLLBACK", "SAVEPOINT", "RELEASE", "XA"];
 
+/// Statements with which MySQL and MariaDB commit by the way, unless they are about a temporary table.
+/// <https://mariadb.com/kb/en/sql-statements-that-cause-an-implicit-commit/>
+const COMMITTING: [&str; 17] = [
+    "ALTER", "ANALYZE", "CACHE", "CHANGE", "CHECK", "CREATE", "DROP", "FLUSH", "GRANT", "INSTALL", "LOCK", "OPTIMIZE",
+    "RENAME", "REPAIR", "REVOKE", "TRUNCATE", "UNLOCK",
+];
+
 impl Txn<'_> {
     /// Runs `work` in a savepoint: kept when it gives `Ok`, undone when it gives `Err`.
     ///
@@ -64,13 +71,24 @@ impl Txn<'_> {
 
     /// Lets a text through unless one of its statements ends the transaction, which would part the effects from the cursor.
     fn allowed(&self, sql: &str) -> Result<(), DbErr> {
-        match sql.split(';').find_map(control) {
-            None => Ok(()),
-            Some(word) => Err(DbErr::Custom(format!(
-                "an inbox's transaction is committed and rolled back by the dispatcher, not by `{word}`: return an error to undo \
-                 everything, use `txn.savepoint(...)` to undo a part"
-            ))),
+        for statement in sql.split(';').map(without_comments) {
+            if let Some(word) = first_of(&CONTROL, statement) {
+                return Err(DbErr::Custom(format!(
+                    "an inbox's transaction is committed and rolled back by the dispatcher, not by `{word}`: return an error to \
+                     undo everything, use `txn.savepoint(...)` to undo a part"
+                )));
+            }
+            if self.get_database_backend() != DbBackend::MySql {
+                continue;
+            }
+            if let Some(word) = committing(statement) {
+                return Err(DbErr::Custom(format!(
+                    "`{word}` commits the inbox's transaction on MySQL and MariaDB, before its cursor is saved: use another \
+                     connection, outside of the inbox"
+                )));
+            }
         }
+        Ok(())
     }
 
     fn watched<T, E>(&self, result: Result<T, E>) -> Result<T, E> {
@@ -81,8 +99,8 @@ impl Txn<'_> {
     }
 }
 
-/// The word of transaction control that a statement begins with, behind white space and comments.
-fn control(statement: &str) -> Option<&'static str> {
+/// A statement from its first word on.
+fn without_comments(statement: &str) -> &str {
     let mut rest = statement.trim_start();
     loop {
         if let Some(comment) = rest.strip_prefix("--") {
@@ -90,11 +108,25 @@ fn control(statement: &str) -> Option<&'static str> {
         } else if let Some(comment) = rest.strip_prefix("/*") {
             rest = comment.split_once("*/").map_or("", |(_, rest)| rest).trim_start();
         } else {
-            break;
+            return rest;
         }
     }
-    let word: String = rest.chars().take_while(char::is_ascii_alphabetic).collect();
-    CONTROL.into_iter().find(|control| word.eq_ignore_ascii_case(control))
+}
+
+/// The word among these that a statement begins with.
+fn first_of(words: &[&'static str], statement: &str) -> Option<&'static str> {
+    let first = statement.split(|character: char| !character.is_ascii_alphabetic()).next()?;
+    words.iter().find(|word| first.eq_ignore_ascii_case(word)).copied()
+}
+
+/// The word with which a statement commits on MySQL and MariaDB.
+fn committing(statement: &str) -> Option<&'static str> {
+    let mut words = statement.split_ascii_whitespace().skip(1);
+    if first_of(&["SET"], statement).is_some() {
+        return words.any(|word| word.to_ascii_lowercase().contains("autocommit")).then_some("SET autocommit");
+    }
+    let temporary = words.next().is_some_and(|second| second.eq_ignore_ascii_case("TEMPORARY"));
+    first_of(&COMMITTING, statement).filter(|_| !temporary)
 }
 
 impl<'a> FromDelivery<'a> for Txn<'a> {
@@ -184,5 +216,40 @@ impl TransactionTrait for Txn<'_> {
         E: std::fmt::Display + std::fmt::Debug + Send,
     {
         self.watched(self.inner.transaction_with_config(callback, isolation_level, access_mode).await)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statements_that_commit_are_known() {
+        for (statement, word) in [
+            ("create table t (n int)", "CREATE"),
+            ("TRUNCATE t", "TRUNCATE"),
+            ("DROP TABLE t", "DROP"),
+            ("SET SESSION autocommit = 1", "SET autocommit"),
+            ("LOCK TABLES t READ", "LOCK"),
+        ] {
+            assert_eq!(committing(statement), Some(word));
+        }
+        for statement in [
+            "CREATE TEMPORARY TABLE t (n int)",
+            "drop temporary table t",
+            "SET @a = 1",
+            "SELECT 1",
+            "INSERT INTO t",
+            "",
+        ] {
+            assert_eq!(committing(statement), None, "{statement}");
+        }
+    }
+
+    #[test]
+    fn comments_hide_nothing() {
+        assert_eq!(first_of(&CONTROL, without_comments(" -- a\n /* b */ commit")), Some("COMMIT"));
+        assert_eq!(first_of(&CONTROL, without_comments("SELECT 1 /* commit */")), None);
+        assert_eq!(first_of(&CONTROL, without_comments("committed")), None);
     }
 }
