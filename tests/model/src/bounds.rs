@@ -29,6 +29,8 @@ pub struct Bounds {
     pub recorders: i64,
     /// By what a missing id is proved dead.
     pub proof: Proof,
+    /// Whether they roll back to savepoints, too.
+    pub savepoints: bool,
     /// Whether a subject's order is watched over. It needs a memory of what was visible when, hence more states.
     pub ordered: bool,
     /// The inbox.
@@ -58,6 +60,7 @@ impl Default for Bounds {
             ids: 2,
             recorders: 2,
             proof: Proof::Holders,
+            savepoints: false,
             ordered: false,
             kind: Kind::Transactional,
             page: 8,

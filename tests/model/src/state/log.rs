@@ -37,11 +37,6 @@ impl Log {
         self.open.iter().filter(|recorder| recorder.locked).map(|recorder| recorder.place).collect()
     }
 
-    /// The transactions in progress, as a snapshot has it: what they recorded is not visible.
-    pub fn in_progress(&self) -> Bits {
-        self.open.iter().filter(|recorder| !recorder.committing).map(|recorder| recorder.place).collect()
-    }
-
     /// The number of the newest transaction that is over, where numbers are given out one after another.
     pub fn newest_completed(&self) -> Option<i64> {
         (0..self.begun).rev().find(|&number| self.open.iter().all(|recorder| recorder.place != number))

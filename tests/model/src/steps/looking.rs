@@ -1,7 +1,6 @@
 //! Looking who records: by what a missing id is proved dead.
 
 use crate::bits::Bits;
-use crate::bounds::Proof;
 use crate::state::{Lane, Log, Reading, State};
 use crate::{Flaw, Protocol};
 
@@ -58,16 +57,15 @@ impl Protocol {
         self.has_unlisted(lane) || !ripe(lane).is_empty() || lane.proof.iter().any(|(_, by)| !holders.covers(*by))
     }
 
-    /// Whether every missing id's possible recorders are still at it, so that none of the ids was visible to any read before.
-    /// A lock that is still held does not say so: it falls after what its holder recorded is visible. Neither does a slot that
-    /// is taken: it may have been let go of and taken again.
+    /// Whether none of the missing ids was visible to any read before this look: none is now. That a lock is still held does not
+    /// say so, since it falls after what its holder recorded is visible; still less that a slot is, since somebody else may have
+    /// taken it.
     fn is_still(&self, log: &Log, lane: &Lane) -> bool {
-        let at_it = match self.bounds.proof {
-            _ if self.has(Flaw::StillByLock) => log.holders(),
-            Proof::Holders => log.in_progress(),
-            Proof::Slots(_) => Bits::NONE,
-        };
-        !self.has_unlisted(lane) && lane.proof.iter().all(|(_, by)| at_it.covers(*by))
+        if self.has(Flaw::StillByLock) {
+            let holders = log.holders();
+            return !self.has_unlisted(lane) && lane.proof.iter().all(|(_, by)| holders.covers(*by));
+        }
+        !self.has_unlisted(lane) && log.visible.and(lane.missing()).is_empty()
     }
 }
 

@@ -28,7 +28,9 @@ pub enum Action {
     Begin(i64),
     /// It draws an id.
     Draw(usize),
-    /// It takes its lock only now ([`crate::Flaw::SequenceCache`]).
+    /// It is rolled back to the savepoint before its newest id, which is dead from then on.
+    Undo(usize),
+    /// It takes its lock (again); it has drawn an id before only in [`crate::Flaw::SequenceCache`].
     Lock(usize),
     /// It is rolled back.
     RollBack(usize),
@@ -94,6 +96,7 @@ impl Protocol {
             Action::Begin(place) => self.begin(&mut next.log, place),
             Action::Draw(at) => self.draw(&mut next.log, at),
             Action::Lock(at) => next.log.open[at].locked = true,
+            Action::Undo(at) => self.undo(&mut next.log, at),
             Action::RollBack(at) => drop(next.log.open.remove(at)),
             Action::Commit(at) => self.commit(&mut next.log, at),
             Action::EndCommit(at) => self.end_commit(&mut next.log, at),

@@ -21,10 +21,14 @@ impl Protocol {
                 actions.push(Action::EndCommit(at));
                 continue;
             }
-            if !recorder.locked {
-                actions.push(Action::Lock(at));
-            } else if ids_left {
+            if recorder.locked && ids_left {
                 actions.push(Action::Draw(at));
+            }
+            if !recorder.locked && (ids_left || !recorder.ids.is_empty()) {
+                actions.push(Action::Lock(at));
+            }
+            if self.bounds.savepoints && recorder.locked && !recorder.ids.is_empty() {
+                actions.push(Action::Undo(at));
             }
             if recorder.locked && !recorder.ids.is_empty() {
                 actions.push(Action::Commit(at));
@@ -50,6 +54,13 @@ impl Protocol {
         if self.bounds.ordered {
             log.earlier.push(log.visible);
         }
+    }
+
+    /// A lock that was taken since the savepoint falls with it; PostgreSQL's do, InnoDB's don't.
+    pub(super) fn undo(&self, log: &mut Log, at: usize) {
+        let recorder = &mut log.open[at];
+        recorder.ids = recorder.ids.lowest(recorder.ids.len() - 1);
+        recorder.locked = !recorder.ids.is_empty() || self.bounds.proof != Proof::Holders;
     }
 
     /// What a transaction recorded becomes visible before its lock falls.

@@ -32,6 +32,18 @@ fn commits_in_any_order_proved_by_slots() {
     );
 }
 
+/// Recorders roll back to savepoints and go on.
+#[test]
+fn savepoints() {
+    for proof in [Proof::Holders, Proof::Slots(2)] {
+        let ids = if large() { 4 } else { 3 };
+        holds(
+            &format!("savepoints, {proof:?}"),
+            &Bounds { ids, proof, savepoints: true, claims: 2, ordered: true, ..Bounds::default() },
+        );
+    }
+}
+
 /// Two lanes at once, one of them stopped while it was taken over; acknowledgements are lost, processes die.
 #[test]
 fn takeover_of_a_transactional_inbox() {
