@@ -106,6 +106,7 @@ pub fn derive_domain_event(input: TokenStream) -> TokenStream {
 /// | `retry(...)` | `max_attempts = 12`, `backoff = polynomial` or `exponential`, `base = "1s"`, `max_wait = "1d"`, `jitter = 0.15`; or `retry(never)` |
 /// | `start = now` | where a new inbox starts in a log that has events already: `now` or `beginning` |
 /// | `ordered` | one subject's events one after another |
+/// | `pause(after = 10)` | how many different events have to fail in a row for the inbox to pause; or `pause(never)` |
 /// | `crate = "..."` | the path of event-core, by default `::event_core` |
 ///
 /// Durations are a whole number and a unit: `ms`, `s`, `m`, `h`, `d`.

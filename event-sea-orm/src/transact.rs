@@ -18,7 +18,7 @@ pub(crate) fn options() -> TransactionOptions {
 /// How a transaction of transactional inboxes begins: READ COMMITTED, where a server's default may be another, so that a
 /// retried batch sees what is there, and the cursor's row as it is.
 pub(crate) fn options_for_handlers(db: &DatabaseConnection) -> TransactionOptions {
-    let isolation_level = (db.get_database_backend() == DbBackend::Postgres).then_some(IsolationLevel::ReadCommitted);
+    let isolation_level = (db.get_database_backend() != DbBackend::Sqlite).then_some(IsolationLevel::ReadCommitted);
     TransactionOptions { isolation_level, ..options() }
 }
 

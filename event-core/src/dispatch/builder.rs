@@ -7,6 +7,7 @@ use super::Dispatcher;
 use super::plan::{BuildErrors, plan};
 use super::shared::{BlockedHook, FailedDelivery, FailureHook, Options, Shared, guarded, warn_blocked};
 use super::tail::Tail;
+use super::vitals::Vitals;
 use super::watchdog::{Blocked, Watchdog};
 use crate::clock::Clock;
 use crate::inbox::States;
@@ -113,6 +114,14 @@ impl<S: Storage> Builder<S> {
         self
     }
 
+    /// How long an inbox whose deliveries all fail is paused before one of them is tried again: `first`, then twice as long each
+    /// time, up to `longest`. 1 s and 5 min by default. After how many failures is the inbox's own setting, `pause(after = 10)`.
+    pub fn pause(mut self, first: Duration, longest: Duration) -> Self {
+        self.options.pause_first = first.max(Duration::from_millis(1));
+        self.options.pause_longest = longest.max(self.options.pause_first);
+        self
+    }
+
     /// Called for every failed delivery, in every inbox: the one place for an error tracker. It must not block.
     pub fn on_failure(mut self, hook: impl Fn(&FailedDelivery<'_>) + Send + Sync + 'static) -> Self {
         self.on_failure = Some(Arc::new(hook));
@@ -155,6 +164,7 @@ impl<S: Storage> Builder<S> {
                 guarded("on_blocked", || hook(&blocked));
             }
         });
+        let vitals = Vitals::new(plans.iter());
         let shared = Shared {
             storage: self.storage,
             plans: plans.into_iter().map(Arc::new).collect(),
@@ -165,6 +175,7 @@ impl<S: Storage> Builder<S> {
             options: self.options,
             on_failure: self.on_failure,
             watchdog,
+            vitals,
             working: tokio::sync::Mutex::default(),
             owner: format!("{}-{:016x}", std::process::id(), fastrand::u64(..)),
         };

@@ -32,10 +32,13 @@ pub(crate) async fn drain<S: Storage>(shared: &Arc<Shared<S>>) -> Result<Report,
             break;
         }
     }
+    let mut report = Report { complete, ..Report::default() };
     for lane in &mut lanes {
         lane.end().await?;
+        if let Some(pause) = lane.pause() {
+            report.paused.insert(lane.plan.name().to_owned(), pause.clone());
+        }
     }
-    let mut report = Report { complete, ..Report::default() };
     for (plan, before) in shared.plans.iter().zip(before) {
         if leases.holds(plan.name()) {
             report.inboxes.insert(plan.name().to_owned(), shared.counters[plan.name()].report().since(before));

@@ -258,6 +258,9 @@ fn check_inbox(inbox: &'static InboxDescriptor, needs: &Needs, states: &States, 
     if settings.retry.max_attempts == 0 {
         bad("`max_attempts` has to be at least 1; the first attempt counts");
     }
+    if settings.pause_after == Some(0) {
+        bad("`pause_after` has to be at least 1; `None` for never");
+    }
 }
 
 fn filters(

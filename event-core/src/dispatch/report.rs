@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::inbox::{InboxResult, Outcome};
+use crate::storage::Pause;
 
 /// Deliveries of one inbox, counted since the dispatcher was built.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,10 +30,13 @@ pub struct InboxReport {
 pub struct Report {
     /// Per inbox.
     pub inboxes: BTreeMap<String, InboxReport>,
-    /// Whether everything due was done. Not so when handlers kept recording events past the drain's bound.
+    /// Whether everything due was done, but for what `held_elsewhere` and `paused` name. Not so when handlers kept recording
+    /// events past the drain's bound.
     pub complete: bool,
     /// Inboxes that another worker holds; nothing was done for them here.
     pub held_elsewhere: Vec<String>,
+    /// Inboxes that were left paused because everything fails in them, with why and until when to leave them alone.
+    pub paused: BTreeMap<String, Pause>,
 }
 
 impl Report {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::plan::Plan;
 use super::report::Counters;
 use super::tail::Tail;
+use super::vitals::Vitals;
 use super::watchdog::{Blocked, Watchdog};
 use crate::clock::Clock;
 use crate::inbox::States;
@@ -49,6 +50,8 @@ pub(crate) struct Options {
     pub(crate) shutdown_timeout: Duration,
     pub(crate) blocked_after: Duration,
     pub(crate) drain_rounds: usize,
+    pub(crate) pause_first: Duration,
+    pub(crate) pause_longest: Duration,
 }
 
 impl Default for Options {
@@ -66,6 +69,8 @@ impl Default for Options {
             shutdown_timeout: Duration::from_secs(30),
             blocked_after: Duration::from_secs(1),
             drain_rounds: 10_000,
+            pause_first: Duration::from_secs(1),
+            pause_longest: Duration::from_secs(5 * 60),
         }
     }
 }
@@ -80,6 +85,7 @@ pub(crate) struct Shared<S: Storage> {
     pub(crate) options: Options,
     pub(crate) on_failure: Option<FailureHook>,
     pub(crate) watchdog: Watchdog,
+    pub(crate) vitals: Vitals,
     /// Names this dispatcher in leases; never the same twice.
     pub(crate) owner: String,
     /// Held while it runs or drains: its clones share one owner, and would take each other's inboxes for their own.

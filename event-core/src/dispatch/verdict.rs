@@ -154,7 +154,8 @@ fn row(plan: &Plan, event: &StoredEvent, before: Option<&Failure>, now: DateTime
     }
 }
 
-fn later(now: DateTime<Utc>, wait: Duration) -> DateTime<Utc> {
+/// So long from now, as far as every database can store it.
+pub(crate) fn later(now: DateTime<Utc>, wait: Duration) -> DateTime<Utc> {
     let wait = TimeDelta::from_std(wait).unwrap_or(TimeDelta::MAX).min(LONGEST_WAIT);
     now.checked_add_signed(wait).unwrap_or(DateTime::<Utc>::MAX_UTC)
 }

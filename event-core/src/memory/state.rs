@@ -11,7 +11,7 @@ use crate::cursor::SavedCursor;
 use crate::names::{EventRef, LogName};
 use crate::recorded::StoredEvent;
 use crate::recording::{NewEvent, Saved};
-use crate::storage::{Failure, FailureChange, FailureKey, FailureState, Save, StorageError};
+use crate::storage::{Failure, FailureChange, FailureKey, FailureState, Pause, PauseChange, Save, StorageError};
 
 #[derive(Debug, Default)]
 pub(super) struct State {
@@ -19,6 +19,8 @@ pub(super) struct State {
     pub(super) cursors: BTreeMap<(String, LogName), CursorRow>,
     pub(super) leases: HashMap<String, Lease>,
     pub(super) failures: BTreeMap<FailureKey, Failure>,
+    /// The pauses of inboxes, by name.
+    pub(super) pauses: HashMap<String, Pause>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -78,6 +80,11 @@ impl State {
                 cursor.apply(&mut row.cursor);
                 row.saves += 1;
             }
+        }
+        match &save.pause {
+            PauseChange::Unchanged => {}
+            PauseChange::Paused(pause) => drop(self.pauses.insert(save.inbox.to_owned(), pause.clone())),
+            PauseChange::Ended => drop(self.pauses.remove(save.inbox)),
         }
         Ok(())
     }

@@ -84,7 +84,8 @@ impl Storage for MemoryLog {
                     row.next_attempt_at = Some(now);
                 }
             }
-            claimed.push(Claimed { inbox: wish.inbox.to_owned(), epoch, cursors });
+            let pause = state.pauses.get(wish.inbox).cloned();
+            claimed.push(Claimed { inbox: wish.inbox.to_owned(), epoch, cursors, pause });
         }
         Ok(claimed)
     }

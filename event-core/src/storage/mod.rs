@@ -6,6 +6,7 @@
 mod error;
 mod failure;
 mod heard;
+mod pause;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +25,7 @@ pub use failure::{
 };
 pub(crate) use heard::Heard;
 pub use heard::{Ears, Hearing};
+pub use pause::{Pause, PauseChange};
 
 /// An inbox that a worker would like to own.
 #[derive(Clone, Debug)]
@@ -45,6 +47,8 @@ pub struct Claimed {
     pub epoch: i64,
     /// Its cursors, as they were loaded after the epoch was raised.
     pub cursors: Vec<LoadedCursor>,
+    /// Its pause, if it stands paused.
+    pub pause: Option<Pause>,
 }
 
 /// A cursor as loaded.
@@ -95,6 +99,8 @@ pub struct Save {
     pub cursors: Vec<CursorSave>,
     /// The failure rows to change.
     pub failures: Vec<FailureChange>,
+    /// What becomes of the inbox's pause.
+    pub pause: PauseChange,
 }
 
 /// One cursor in a save.

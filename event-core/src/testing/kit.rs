@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use chrono::{SubsecRound, Utc};
+use chrono::{DateTime, SubsecRound, Utc};
 
 use super::processed::{KitEvent, Processed};
 use crate::clock::Clock;
@@ -16,6 +16,9 @@ use crate::recorded::StoredEvent;
 use crate::recording::RecordingError;
 use crate::registry;
 use crate::storage::{DeadLetter, Read, Storage, StorageError};
+
+/// After how many failed probes a paused inbox is left alone.
+const PROBES_MOST: u32 = 100;
 
 /// What keeps a test kit from working.
 #[derive(Debug, thiserror::Error)]
@@ -127,8 +130,9 @@ impl<S: Storage> TestKit<S> {
         self.dispatcher.drain().await
     }
 
-    /// Delivers everything to its end, moving the clock to each next attempt: nothing is left but dead letters, and what
-    /// other workers hold. The report is not `complete` when there was no end after as many moves as a drain has rounds
+    /// Delivers everything to its end, moving the clock to each next attempt and each probe of a paused inbox: nothing is left
+    /// but dead letters, what other workers hold, and what inboxes hold back that are still paused after a hundred probes
+    /// ([`Report::paused`]). The report is not `complete` when there was no end after as many moves as a drain has rounds
     /// ([`Builder::drain_rounds`]): a handler that snoozes again and again, say.
     ///
     /// # Errors
@@ -138,7 +142,7 @@ impl<S: Storage> TestKit<S> {
         let mut last = self.drain().await?;
         let mut moves = 0;
         while last.complete
-            && let Some(due) = self.dispatcher.next_due_except(&last.held_elsewhere).await?
+            && let Some(due) = self.next_turn(&last).await?
         {
             if moves == self.dispatcher.drain_rounds() {
                 last.complete = false;
@@ -152,7 +156,24 @@ impl<S: Storage> TestKit<S> {
         for (inbox, counted) in &mut report.inboxes {
             *counted = counted.since(before.inboxes[inbox]);
         }
-        Ok(Report { complete: last.complete, held_elsewhere: last.held_elsewhere, ..report })
+        Ok(Report { inboxes: report.inboxes, ..last })
+    }
+
+    /// When the next attempt or probe is due after a drain.
+    async fn next_turn(&self, drained: &Report) -> Result<Option<DateTime<Utc>>, StorageError> {
+        let mut left_out = drained.held_elsewhere.clone();
+        let mut probe: Option<DateTime<Utc>> = None;
+        for (inbox, pause) in &drained.paused {
+            if pause.probes >= PROBES_MOST {
+                left_out.push(inbox.clone());
+            } else if pause.until > self.clock.now() {
+                left_out.push(inbox.clone());
+                probe = Some(probe.map_or(pause.until, |probe| probe.min(pause.until)));
+            }
+            // Else there was nothing to probe: a row of it that comes due is.
+        }
+        let due = self.dispatcher.next_due_except(&left_out).await?;
+        Ok([due, probe].into_iter().flatten().min())
     }
 
     /// The newest hundred dead letters.

@@ -22,6 +22,7 @@ const KNOWN: &[&str] = &[
     settings::RETRY,
     settings::START,
     settings::ORDERED,
+    settings::PAUSE,
     CRATE,
 ];
 

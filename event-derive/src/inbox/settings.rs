@@ -1,4 +1,4 @@
-//! The settings in the attribute: `concurrency`, `timeout`, `retry(...)`, `start`, `ordered`.
+//! The settings in the attribute: `concurrency`, `timeout`, `retry(...)`, `start`, `ordered`, `pause(...)`.
 
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ pub(super) const TIMEOUT: &str = "timeout";
 pub(super) const RETRY: &str = "retry";
 pub(super) const START: &str = "start";
 pub(super) const ORDERED: &str = "ordered";
+pub(super) const PAUSE: &str = "pause";
 
 const NEVER: &str = "never";
 const MAX_ATTEMPTS: &str = "max_attempts";
@@ -23,6 +24,9 @@ const BASE: &str = "base";
 const MAX_WAIT: &str = "max_wait";
 const JITTER: &str = "jitter";
 const IN_RETRY: &[&str] = &[MAX_ATTEMPTS, BACKOFF, BASE, MAX_WAIT, JITTER, NEVER];
+
+const AFTER: &str = "after";
+const IN_PAUSE: &[&str] = &[AFTER, NEVER];
 
 /// The values of words, as written and as the enum's variant is called.
 const BACKOFFS: &[(&str, &str)] = &[("exponential", "Exponential"), ("polynomial", "Polynomial")];
@@ -36,6 +40,12 @@ pub(super) struct Settings {
     retry: Once<Retry>,
     start: Once<Ident>,
     ordered: Once<()>,
+    pause: Once<Pause>,
+}
+
+enum Pause {
+    Never,
+    After(u64),
 }
 
 #[derive(Default)]
@@ -73,6 +83,10 @@ impl Settings {
                 }
                 self.ordered.put(&item.name, Some(()), errors);
             }
+            PAUSE => {
+                let value = pause(item, errors);
+                self.pause.put(&item.name, value, errors);
+            }
             _ => return false,
         }
         true
@@ -94,6 +108,9 @@ impl Settings {
         }
         if self.ordered.given() {
             changes.push(quote!(__settings.ordered = true;));
+        }
+        if let Some(pause) = self.pause.value() {
+            changes.push(pause.expand());
         }
         if let Some(retry) = self.retry.value() {
             changes.extend(retry.expand(krate));
@@ -134,6 +151,42 @@ impl Retry {
     }
 }
 
+impl Pause {
+    fn expand(&self) -> TokenStream {
+        match self {
+            Self::Never => quote!(__settings.pause_after = ::core::option::Option::None;),
+            Self::After(failures) => {
+                let failures = proc_macro2::Literal::u64_unsuffixed(*failures);
+                quote!(__settings.pause_after = ::core::option::Option::Some(#failures);)
+            }
+        }
+    }
+}
+
+fn pause(item: &Item, errors: &mut Errors) -> Option<Pause> {
+    let list = item.list(errors, "pause(after = 10)")?;
+    let items = meta::items(list, errors);
+    if items.is_empty() {
+        errors.push(&item.tokens, "`pause` says when: `pause(after = 10)`, or `pause(never)`");
+        return None;
+    }
+    let (mut after, mut never) = (Once::default(), Once::default());
+    for item in &items {
+        match item.key().as_str() {
+            AFTER => after.put(&item.name, countable(item, "10", "failures", errors), errors),
+            NEVER => {
+                if items.len() > 1 || !matches!(item.value, Value::Word) {
+                    errors
+                        .push(&item.tokens, "`never` means that it goes on whatever fails; write `pause(never)` alone");
+                }
+                never.put(&item.name, Some(()), errors);
+            }
+            other => errors.push(&item.name, suggest::unknown(other, "`pause`", IN_PAUSE)),
+        }
+    }
+    if never.given() { Some(Pause::Never) } else { after.get().map(Pause::After) }
+}
+
 fn retry(item: &Item, errors: &mut Errors) -> Option<Retry> {
     let list = item.list(errors, "retry(max_attempts = 8, backoff = exponential)")?;
     let items = meta::items(list, errors);
@@ -145,7 +198,7 @@ fn retry(item: &Item, errors: &mut Errors) -> Option<Retry> {
     let (mut max_wait, mut jitter, mut never) = (Once::default(), Once::default(), Once::default());
     for item in &items {
         match item.key().as_str() {
-            MAX_ATTEMPTS => max_attempts.put(&item.name, attempts(item, errors), errors),
+            MAX_ATTEMPTS => max_attempts.put(&item.name, countable(item, "8", "attempts", errors), errors),
             BACKOFF => backoff.put(&item.name, word(item, BACKOFFS, errors), errors),
             BASE => base.put(&item.name, duration(item, "1s", errors), errors),
             MAX_WAIT => max_wait.put(&item.name, duration(item, "1h", errors), errors),
@@ -169,13 +222,14 @@ fn retry(item: &Item, errors: &mut Errors) -> Option<Retry> {
     Some(Retry { max_attempts, backoff: backoff.get(), base, max_wait, jitter: jitter.get() })
 }
 
-fn attempts(item: &Item, errors: &mut Errors) -> Option<u64> {
-    let attempts = whole(item, "8", errors)?;
-    if attempts > u64::from(u32::MAX) {
-        errors.push(&item.tokens, "so many attempts can't be counted; the most is 4294967295");
+/// A whole number from 1 that a `u32` can hold.
+fn countable(item: &Item, example: &str, what: &str, errors: &mut Errors) -> Option<u64> {
+    let number = whole(item, example, errors)?;
+    if number > u64::from(u32::MAX) {
+        errors.push(&item.tokens, format!("so many {what} can't be counted; the most is 4294967295"));
         return None;
     }
-    Some(attempts)
+    Some(number)
 }
 
 /// A whole number from 1.

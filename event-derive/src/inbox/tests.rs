@@ -11,7 +11,7 @@ fn a_function() {
         quote! {
             on(Created, IssueEvent::Closed), when(is_urgent, filters::open), concurrency = 2, timeout = "30s",
             retry(max_attempts = 8, backoff = exponential, base = "1s", max_wait = "1h", jitter = 0.2),
-            start = beginning, ordered
+            start = beginning, ordered, pause(after = 3)
         },
         quote! {
             /// Mails.
@@ -29,7 +29,7 @@ fn a_function() {
 #[test]
 fn an_impl_block() {
     let expansion = inbox(
-        quote!(when = Self::wanted, name = "hooks", retry(never)),
+        quote!(when = Self::wanted, name = "hooks", retry(never), pause(never)),
         quote! {
             impl hooks::Webhooks {
                 async fn handle(event: AnyEvent, own: Own<Self>) -> InboxResult {

@@ -1,5 +1,7 @@
 //! What differs between databases, one file each: statements, DDL, and what their errors mean.
 
+#[cfg(feature = "mysql")]
+pub(crate) mod mysql;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod sql;
@@ -8,7 +10,7 @@ mod sqlite;
 
 use event_core::storage::Read;
 use event_core::{LogName, NewEvent};
-use sea_orm::{DbBackend, DbErr, Statement};
+use sea_orm::{DbBackend, DbErr, Statement, Value};
 
 pub(crate) use sql::Sql;
 
@@ -52,9 +54,26 @@ pub(crate) trait Dialect: Send + Sync {
     /// The placeholder of the `n`th value, from 1.
     fn placeholder(&self, n: usize) -> String;
 
+    /// A value as it is bound.
+    fn value(&self, value: Value) -> Value {
+        value
+    }
+
     /// Writes these events in this order, unless their idempotency keys exist; returns id and key of those written.
     /// No two of them have the same key.
     fn insert(&self, log: &str, events: &[&NewEvent]) -> Statement;
+
+    /// Whether that insert returns a row of each. Where it does not, it writes all of them or fails ([`Self::is_taken_key`]), and
+    /// ids follow from the first one.
+    fn returning(&self) -> bool {
+        true
+    }
+
+    /// Whether an insert that does not return rows failed because an event of the log has one of the keys.
+    fn is_taken_key(&self, log: &str, error: &DbErr) -> bool {
+        let _ = (log, error);
+        false
+    }
 
     /// The most events that one insert can take.
     fn insert_most(&self) -> usize;
@@ -67,6 +86,12 @@ pub(crate) trait Dialect: Send + Sync {
 
     /// What ends a SELECT whose rows are to be locked: waiting for others, or leaving out what they have locked.
     fn lock_rows(&self, wait: bool) -> &'static str;
+
+    /// What ends a SELECT that has to see what was committed last, where a transaction may have an older snapshot, and yet a
+    /// write meets what is newer.
+    fn newest_rows(&self) -> &'static str {
+        ""
+    }
 
     /// The column in a condition that must not choose the index.
     fn without_index(&self, column: &str) -> String;
@@ -83,7 +108,7 @@ pub(crate) trait Dialect: Send + Sync {
     /// Asks for the highest id that the log ever gave out, as `newest`; no row if it gave out none.
     fn newest_id(&self, log: &LogName) -> Statement;
 
-    /// Reads a log for the dispatcher: one statement, one snapshot, sorted by id.
+    /// Reads a log for the dispatcher: one statement, one snapshot.
     fn read(&self, read: &Read<'_>) -> Statement;
 
     /// The statements that make a log.
@@ -98,6 +123,11 @@ pub(crate) trait Dialect: Send + Sync {
     /// The statements that remove the tables that logs share.
     fn system_down(&self) -> Vec<String> {
         vec!["DROP TABLE event_failures".to_owned(), "DROP TABLE event_cursors".to_owned()]
+    }
+
+    /// An error of a migration, in words that say what to do about it.
+    fn explain(&self, error: DbErr) -> DbErr {
+        error
     }
 
     /// A statement that has two migrations at once wait for each other, until the transaction ends.
@@ -115,6 +145,9 @@ pub(crate) fn dialect(backend: DbBackend) -> Result<&'static dyn Dialect, Unsupp
         DbBackend::Postgres => Ok(&postgres::Postgres),
         #[cfg(not(feature = "postgres"))]
         DbBackend::Postgres => Err(UnsupportedBackend { backend: "PostgreSQL" }),
+        #[cfg(feature = "mysql")]
+        DbBackend::MySql => Ok(&mysql::MySql),
+        #[cfg(not(feature = "mysql"))]
         DbBackend::MySql => Err(UnsupportedBackend { backend: "MySQL or MariaDB" }),
         _ => Err(UnsupportedBackend { backend: "this database" }),
     }

@@ -27,7 +27,7 @@ impl<'d> Sql<'d> {
     }
 
     pub(crate) fn bind(&mut self, value: impl Into<Value>) -> &mut Self {
-        self.values.push(value.into());
+        self.values.push(self.dialect.value(value.into()));
         let placeholder = self.dialect.placeholder(self.values.len());
         self.push(&placeholder)
     }

@@ -1,6 +1,10 @@
 //! The tables, as SeaORM migrations: to be added to a user's own migrator, or run by [`migrate`].
 
 mod log;
+#[cfg(feature = "mysql")]
+pub(crate) mod mysql;
+#[cfg(feature = "mysql")]
+mod mysql_lock;
 mod own;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;
@@ -54,8 +58,10 @@ pub fn log(name: &str) -> Box<dyn MigrationTrait> {
 
 async fn run(manager: &SchemaManager<'_>, statements: Vec<String>) -> Result<(), DbErr> {
     use sea_orm::ConnectionTrait;
+    let dialect = crate::backend::dialect(manager.get_database_backend())?;
     for statement in statements {
-        manager.get_connection().execute_unprepared(&statement).await?;
+        let done = manager.get_connection().execute_unprepared(&statement).await;
+        done.map_err(|error| dialect.explain(error))?;
     }
     Ok(())
 }

@@ -20,7 +20,8 @@ const TABLE: &str = "event_migrations";
 /// tables they share.
 ///
 /// Remembers what it made in `event_migrations`; called again, it makes what a newly linked enum needs and nothing else.
-/// Runs in one transaction, so that of two programs that start at once one waits for the other.
+/// Of two programs that start at once one waits for the other: all runs in one transaction, or, on MySQL and MariaDB, where
+/// every change of a table is committed at once, under a lock. There a run that was cut short is simply repeated.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -35,17 +36,28 @@ const TABLE: &str = "event_migrations";
 /// What the database says; a table of a log's name that this function did not make; a database that is not supported.
 pub async fn migrate(db: &DatabaseConnection) -> Result<(), DbErr> {
     let dialect = dialect(db.get_database_backend())?;
+    #[cfg(feature = "mysql")]
+    if db.get_database_backend() == sea_orm::DbBackend::MySql {
+        return super::mysql_lock::migrate(db).await;
+    }
     let transaction = db.begin_with_options(transact::options()).await?;
     if let Some(lock) = dialect.one_migration_at_a_time() {
         transaction.execute_unprepared(lock).await?;
     }
+    up(&transaction).await?;
+    transaction.commit().await
+}
+
+pub(super) async fn up<C: ConnectionTrait + TransactionTrait>(db: &C) -> Result<(), DbErr>
+where
+    for<'c> &'c C: sea_orm_migration::IntoSchemaManagerConnection<'c>,
+{
     let mut logs: BTreeSet<String> = registry::events().iter().map(|event| event.log().to_owned()).collect();
     if logs.is_empty() {
         logs.insert(SHARED_LOG.to_owned());
     }
-    logs.extend(applied_logs(&transaction).await?);
-    OwnMigrator { logs }.up(&transaction, None).await?;
-    transaction.commit().await
+    logs.extend(applied_logs(db).await?);
+    OwnMigrator { logs }.up(db, None).await
 }
 
 struct OwnMigrator {

@@ -115,6 +115,10 @@ pub(crate) fn system() -> Vec<String> {
     saves bigint NOT NULL,
     owner varchar(64) NULL,
     lease_until timestamptz NULL,
+    paused_at timestamptz NULL,
+    paused_until timestamptz NULL,
+    paused_why text NULL,
+    probes bigint NOT NULL DEFAULT 0,
     updated_at timestamptz NOT NULL,
     PRIMARY KEY (inbox, log)
 ) WITH (fillfactor = 50)"#

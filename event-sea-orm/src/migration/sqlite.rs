@@ -87,6 +87,10 @@ pub(crate) fn system() -> Vec<String> {
     saves bigint NOT NULL,
     owner varchar(64) NULL,
     lease_until timestamp_with_timezone_text NULL,
+    paused_at timestamp_with_timezone_text NULL,
+    paused_until timestamp_with_timezone_text NULL,
+    paused_why text NULL,
+    probes bigint NOT NULL DEFAULT 0,
     updated_at timestamp_with_timezone_text NOT NULL,
     PRIMARY KEY (inbox, log)
 )"#

@@ -53,6 +53,9 @@ pub(super) async fn insert<C: ConnectionTrait>(
     log: &'static str,
     events: &[&NewEvent],
 ) -> Result<Vec<Written>, RecordError> {
+    if !dialect.returning() {
+        return super::counted::insert(conn, dialect, log, events).await;
+    }
     let statement = dialect.insert(log, events);
     let failed = |error| RecordError::of(dialect, log, error);
     // Not `query_one_raw`: it stops at the first row, and an error of the implicit commit would go unseen.
@@ -76,7 +79,7 @@ pub(super) async fn by_keys<C: ConnectionTrait>(
 ) -> Result<Vec<StoredEvent>, RecordError> {
     let mut sql = Sql::new(dialect);
     sql.push("SELECT ").push(dialect.columns()).push(" FROM ").name(log).push(" WHERE idempotency_key IN ");
-    sql.list(keys.iter().copied());
+    sql.list(keys.iter().copied()).push(dialect.newest_rows());
     let statement = sql.statement(conn.get_database_backend());
     let rows = conn.query_all_raw(statement).await.map_err(|error| RecordError::of(dialect, log, error))?;
     let log = LogName::from_static(log);

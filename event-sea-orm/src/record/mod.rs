@@ -1,5 +1,6 @@
 //! Recording: from a loaded model and an event to one row of a log, in the caller's own transaction.
 
+mod counted;
 mod error;
 pub(crate) mod insert;
 mod many;

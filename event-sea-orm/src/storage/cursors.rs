@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use event_core::LogName;
 use event_core::Start;
 use event_core::cursor::{IdSet, SavedCursor};
-use event_core::storage::{Claimed, LoadedCursor, StorageError, StorageErrorKind, Wish};
+use event_core::storage::{Claimed, LoadedCursor, Pause, StorageError, StorageErrorKind, Wish};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, QueryResult};
 
 use super::SeaStorage;
@@ -76,14 +76,14 @@ impl SeaStorage {
         let mut claimed = Vec::new();
         for wish in wishes {
             if self.raise_epoch(transaction, owner, lease, wish.inbox).await? {
-                let (epoch, cursors) = self.load(transaction, wish.inbox).await?;
-                for cursor in &cursors {
+                let claim = self.load(transaction, wish.inbox).await?;
+                for cursor in &claim.cursors {
                     if wish.logs.contains(&cursor.log) {
                         self.refuse_reset(transaction, wish.inbox, cursor).await?;
                     }
                 }
                 self.reopen_interrupted(transaction, wish.inbox, now).await?;
-                claimed.push(Claimed { inbox: wish.inbox.to_owned(), epoch, cursors });
+                claimed.push(claim);
             }
         }
         Ok(claimed)
@@ -122,29 +122,36 @@ impl SeaStorage {
         Ok(self.execute(transaction, sql).await? > 0)
     }
 
-    async fn load(
-        &self,
-        transaction: &DatabaseTransaction,
-        inbox: &str,
-    ) -> Result<(i64, Vec<LoadedCursor>), StorageError> {
+    async fn load(&self, transaction: &DatabaseTransaction, inbox: &str) -> Result<Claimed, StorageError> {
         let mut sql = self.sql()?;
-        sql.push("SELECT log, high, ceiling, missing, in_flight, epoch, saves FROM event_cursors WHERE inbox = ")
-            .bind(inbox);
-        sql.push(" ORDER BY log");
-        let mut epoch = 0;
-        let mut cursors = Vec::new();
+        sql.push(
+            "SELECT log, high, ceiling, missing, in_flight, epoch, saves, paused_at, paused_until, paused_why, probes",
+        );
+        sql.push(" FROM event_cursors WHERE inbox = ").bind(inbox).push(" ORDER BY log");
+        let mut claimed = Claimed { inbox: inbox.to_owned(), epoch: 0, cursors: Vec::new(), pause: None };
         for row in self.query(transaction, sql).await? {
             let log = LogName::from(self.text(&row, "log")?);
-            epoch = self.number(&row, "epoch")?;
+            claimed.epoch = self.number(&row, "epoch")?;
             let cursor = SavedCursor {
                 high: self.number(&row, "high")?,
                 ceiling: self.number(&row, "ceiling")?,
                 missing: self.ids(&row, "missing", inbox, &log)?,
                 in_flight: self.ids(&row, "in_flight", inbox, &log)?,
             };
-            cursors.push(LoadedCursor { saves: self.number(&row, "saves")?, cursor, log });
+            claimed.cursors.push(LoadedCursor { saves: self.number(&row, "saves")?, cursor, log });
+            // The same on every row, but for one that was made meanwhile.
+            claimed.pause = claimed.pause.or(self.pause(&row)?);
         }
-        Ok((epoch, cursors))
+        Ok(claimed)
+    }
+
+    fn pause(&self, row: &QueryResult) -> Result<Option<Pause>, StorageError> {
+        let (Some(since), Some(until)) = (self.column(row, "paused_at")?, self.column(row, "paused_until")?) else {
+            return Ok(None);
+        };
+        let why: Option<String> = self.column(row, "paused_why")?;
+        let probes = u32::try_from(self.number(row, "probes")?).unwrap_or(u32::MAX);
+        Ok(Some(Pause { since, until, why: why.unwrap_or_default(), probes }))
     }
 
     async fn refuse_reset(

@@ -158,7 +158,7 @@ impl SeaStorage {
         })
     }
 
-    fn column<T: TryGetable>(&self, row: &QueryResult, column: &str) -> Result<T, StorageError> {
+    pub(super) fn column<T: TryGetable>(&self, row: &QueryResult, column: &str) -> Result<T, StorageError> {
         row.try_get("", column).map_err(|error| self.error(error))
     }
 }

@@ -5,12 +5,16 @@ mod error;
 mod failures;
 #[cfg(feature = "postgres")]
 mod holders;
+#[cfg(feature = "mysql")]
+mod mysql;
 mod own;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod proof;
 mod read;
 mod save;
+#[cfg(feature = "mysql")]
+mod slots;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod start;
@@ -134,6 +138,8 @@ impl Storage for SeaStorage {
             DbBackend::Sqlite => sqlite::check(self, logs).await,
             #[cfg(feature = "postgres")]
             DbBackend::Postgres => postgres::check(self, logs).await,
+            #[cfg(feature = "mysql")]
+            DbBackend::MySql => mysql::check(self, logs).await,
             // Refused above.
             _ => Ok(()),
         }

@@ -29,6 +29,22 @@ pub(super) struct Own {
     pub(super) db: DatabaseConnection,
     #[cfg(feature = "postgres")]
     pub(super) looker: Option<super::postgres::Looker>,
+    /// The one connection on which slots are looked at.
+    #[cfg(feature = "mysql")]
+    pub(super) slots: Option<DatabaseConnection>,
+}
+
+impl Own {
+    /// This one for everything.
+    pub(super) fn of(db: DatabaseConnection) -> Self {
+        Self {
+            db,
+            #[cfg(feature = "postgres")]
+            looker: None,
+            #[cfg(feature = "mysql")]
+            slots: None,
+        }
+    }
 }
 
 /// Where they are kept.
@@ -66,11 +82,9 @@ impl SeaStorage {
         let own = match self.db.get_database_backend() {
             #[cfg(feature = "postgres")]
             sea_orm::DbBackend::Postgres => super::postgres::connect(self).await?,
-            _ => Own {
-                db: self.db.clone(),
-                #[cfg(feature = "postgres")]
-                looker: None,
-            },
+            #[cfg(feature = "mysql")]
+            sea_orm::DbBackend::MySql => super::mysql::connect(self).await?,
+            _ => Own::of(self.db.clone()),
         };
         Ok(self.own.set(own))
     }
@@ -81,6 +95,10 @@ impl SeaStorage {
             #[cfg(feature = "postgres")]
             sea_orm::DatabaseConnectionType::SqlxPostgresPoolConnection(_) => {
                 self.db.get_postgres_connection_pool().is_closed()
+            }
+            #[cfg(feature = "mysql")]
+            sea_orm::DatabaseConnectionType::SqlxMySqlPoolConnection(_) => {
+                self.db.get_mysql_connection_pool().is_closed()
             }
             _ => false,
         }

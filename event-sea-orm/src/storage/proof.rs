@@ -12,6 +12,8 @@ use super::SeaStorage;
 pub struct Proof {
     #[cfg(feature = "postgres")]
     holders: super::holders::Holders,
+    #[cfg(feature = "mysql")]
+    slots: super::slots::Slots,
 }
 
 impl SeaStorage {
@@ -27,6 +29,11 @@ impl SeaStorage {
                 let Some(looker) = self.connections().await?.looker else { return Ok(Look::default()) };
                 let listing = looker.list(self, log).await?;
                 Ok(proof.holders.look(missing, &listing))
+            }
+            #[cfg(feature = "mysql")]
+            DbBackend::MySql => {
+                let Some(connection) = self.connections().await?.slots else { return Ok(Look::default()) };
+                self.look_at_slots(&connection, log, missing, &mut proof.slots).await
             }
             // SQLite has one writer at a time, and the log's trigger refuses an id that is not the newest: whoever could have
             // made a missing id visible had done so before the newer one was recorded.

@@ -11,11 +11,20 @@ use sea_orm::{ConnectionTrait, QueryResult};
 use super::SeaStorage;
 use crate::row::stored_event;
 
+fn id(event: &ReadEvent) -> i64 {
+    match event {
+        Ok(event) => event.at.id,
+        Err(broken) => broken.event.at.id,
+    }
+}
+
 impl SeaStorage {
     pub(super) async fn read_log(&self, read: &Read<'_>) -> Result<Vec<ReadEvent>, StorageError> {
         let statement = self.known_dialect()?.read(read);
         let rows = self.answer(self.own().await?.query_all_raw(statement)).await?;
-        rows.iter().map(|row| self.read_event(read.log, row)).collect()
+        let mut events: Vec<_> = rows.iter().map(|row| self.read_event(read.log, row)).collect::<Result<_, _>>()?;
+        events.sort_by_key(id);
+        Ok(events)
     }
 
     /// The row as an event; one that is broken holds up nobody but its own readers.

@@ -1,6 +1,6 @@
 //! Saving: cursors and failure rows in one transaction, each cursor fenced by epoch and save counter.
 
-use event_core::storage::{CursorSave, Failure, FailureChange, Save, StorageError};
+use event_core::storage::{CursorSave, Failure, FailureChange, Pause, PauseChange, Save, StorageError};
 use sea_orm::ConnectionTrait;
 
 use super::SeaStorage;
@@ -8,7 +8,7 @@ use super::SeaStorage;
 impl SeaStorage {
     pub(super) async fn save_alone(&self, save: &Save) -> Result<(), StorageError> {
         // The usual save is one statement, and a transaction by itself.
-        if let ([cursor], []) = (&save.cursors[..], &save.failures[..]) {
+        if let ([cursor], [], PauseChange::Unchanged) = (&save.cursors[..], &save.failures[..], &save.pause) {
             return self.save_cursor(&self.own().await?, save, cursor).await;
         }
         let transaction = self.begin_own().await?;
@@ -17,6 +17,12 @@ impl SeaStorage {
     }
 
     pub(super) async fn save_on<C: ConnectionTrait>(&self, conn: &C, save: &Save) -> Result<(), StorageError> {
+        // First, since it locks all of the inbox's rows: in the order in which claims and renewals do.
+        match &save.pause {
+            PauseChange::Unchanged => {}
+            PauseChange::Paused(pause) => self.save_pause(conn, save, Some(pause)).await?,
+            PauseChange::Ended => self.save_pause(conn, save, None).await?,
+        }
         for cursor in &save.cursors {
             self.save_cursor(conn, save, cursor).await?;
         }
@@ -24,6 +30,22 @@ impl SeaStorage {
             self.change_failure(conn, save, change).await?;
         }
         Ok(())
+    }
+
+    /// On all of the inbox's rows; what fences it are the cursors behind.
+    async fn save_pause<C: ConnectionTrait>(
+        &self,
+        conn: &C,
+        save: &Save,
+        pause: Option<&Pause>,
+    ) -> Result<(), StorageError> {
+        let mut sql = self.sql()?;
+        sql.push("UPDATE event_cursors SET paused_at = ").bind(pause.map(|pause| pause.since));
+        sql.push(", paused_until = ").bind(pause.map(|pause| pause.until));
+        sql.push(", paused_why = ").bind(pause.map(|pause| pause.why.as_str()));
+        sql.push(", probes = ").bind(pause.map_or(0, |pause| i64::from(pause.probes)));
+        sql.push(" WHERE inbox = ").bind(save.inbox).push(" AND epoch = ").bind(save.epoch);
+        self.execute(conn, sql).await.map(drop)
     }
 
     /// The epoch alone would not do: after a commit whose acknowledgement was lost, the same save repeated from memory would

@@ -8,6 +8,7 @@
 mod kind;
 mod macros;
 pub mod models;
+pub mod proxy;
 pub mod raw;
 mod schema;
 pub mod seen;
@@ -121,6 +122,33 @@ impl TestDb {
         format!("{scheme}://{database}_r:reader@{place}")
     }
 
+    /// A way to it that can be cut.
+    pub async fn proxy(&self) -> proxy::Proxy {
+        proxy::Proxy::to(self.kind, &self.url).await
+    }
+
+    /// Has the server end every connection to this database but those of its own.
+    pub async fn kill_connections(&self) {
+        let killer = self.another(1).await;
+        let others = match self.kind {
+            Kind::MySql => {
+                "SELECT concat('KILL ', id) FROM information_schema.processlist \
+                 WHERE db = database() AND id <> connection_id()"
+            }
+            _ => {
+                "SELECT 'SELECT pg_terminate_backend(' || pid || ')' FROM pg_stat_activity \
+                 WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            }
+        };
+        let rows = killer.query_all_raw(statement(&killer, others, [])).await.unwrap();
+        for row in rows {
+            let kill: String = row.try_get_by_index(0).unwrap();
+            // It may have gone by itself.
+            drop(killer.execute_unprepared(&kill).await);
+        }
+        killer.close().await.unwrap();
+    }
+
     /// The statements that the main connection ran, outside of transactions, since this was asked last.
     pub fn take_statements(&self) -> Vec<Statement> {
         std::mem::take(&mut self.statements.lock().unwrap())
@@ -135,7 +163,8 @@ impl Deref for TestDb {
     }
 }
 
-async fn connect(url: &str, connections: u32) -> DatabaseConnection {
+/// A pool on the database of that URL.
+pub async fn connect(url: &str, connections: u32) -> DatabaseConnection {
     let mut options = ConnectOptions::new(url);
     options.max_connections(connections).acquire_timeout(Duration::from_secs(30)).sqlx_logging(false);
     Database::connect(options).await.unwrap()

@@ -91,8 +91,17 @@ impl TestDb {
     pub async fn allow_delete(&self, log: &str) {
         match self.kind() {
             Kind::Postgres => self.sql(&format!("ALTER TABLE {log} DISABLE TRIGGER USER")).await.unwrap(),
-            Kind::Sqlite | Kind::MySql => self.drop_trigger(log, &format!("{log}_no_delete")).await,
+            Kind::Sqlite => self.drop_trigger(log, &format!("{log}_no_delete")).await,
+            Kind::MySql => self.drop_trigger(log, &format!("{log}_delete")).await,
         }
+    }
+
+    /// Drops a log's tables, as somebody may do by hand.
+    pub async fn drop_log(&self, log: &str) {
+        if self.kind() == Kind::MySql {
+            self.sql(&format!("DROP TABLE {log}_slots")).await.unwrap();
+        }
+        self.sql(&format!("DROP TABLE {log}")).await.unwrap();
     }
 
     /// Drops a trigger of a table.

@@ -11,7 +11,7 @@ use behaviour::seen::Seen;
 use behaviour::worker::Worker;
 use behaviour::{TestDb, on_every_database};
 use event_core::dispatch::Blocked;
-use event_core::storage::{Save, Storage, StorageErrorKind, Wish};
+use event_core::storage::{PauseChange, Save, Storage, StorageErrorKind, Wish};
 use event_core::{Clock, LogName, Start};
 use event_sea_orm::SeaStorage;
 use event_sea_orm::prelude::*;
@@ -124,6 +124,7 @@ async fn the_old_owner_is_fenced_off(db: &TestDb) {
             in_flight: None,
         }],
         failures: Vec::new(),
+        pause: PauseChange::Unchanged,
     };
     let error = storage.save(&save(old.epoch)).await.unwrap_err();
     assert_eq!(error.kind(), StorageErrorKind::Fenced);
@@ -152,6 +153,7 @@ async fn a_save_that_was_applied_unseen_is_not_repeated(db: &TestDb) {
             in_flight: None,
         }],
         failures: Vec::new(),
+        pause: PauseChange::Unchanged,
     };
     storage.save(&save).await.unwrap();
     assert_eq!(storage.save(&save).await.unwrap_err().kind(), StorageErrorKind::Fenced);

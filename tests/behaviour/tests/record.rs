@@ -308,7 +308,7 @@ async fn a_lock_that_is_not_given_says_so(db: &TestDb) {
 }
 
 async fn a_missing_table_says_so(db: &TestDb) {
-    db.sql("DROP TABLE audit_events").await.unwrap();
+    db.drop_log("audit_events").await;
     let ada = models::user(&**db, "Ada").await;
     let error = ada.record(AccountEvent::SignedIn).by(&ada).save(&**db).await.unwrap_err();
     assert!(matches!(&error, RecordError::NotMigrated { log } if log == "audit_events"), "{error:?}");

@@ -49,6 +49,7 @@ pub(crate) async fn plain(event: Event<IssueEvent>) -> InboxResult {
     retry(max_attempts = 8, backoff = exponential, base = "1s", max_wait = "1h", jitter = 0.2),
     start = beginning,
     ordered,
+    pause(after = 3),
 )]
 async fn everything(
     State(mailer): State<Mailer>,
@@ -73,7 +74,7 @@ mod filters {
     }
 }
 
-#[inbox(on(IssueEvent::Created), retry(never))]
+#[inbox(on(IssueEvent::Created), retry(never), pause(never))]
 async fn any(_event: AnyEvent) -> InboxResult {
     handled()
 }

@@ -6,7 +6,9 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use event_core::cursor::SavedCursor;
 use event_core::memory::MemoryLog;
-use event_core::storage::{CursorSave, Failure, FailureChange, FailureKey, FailureState, Save, Storage, Wish};
+use event_core::storage::{
+    CursorSave, Failure, FailureChange, FailureKey, FailureState, PauseChange, Save, Storage, Wish,
+};
 use event_core::testing::TestKit;
 use event_core::{
     Clock, Event, EventRef, InboxError, InboxResult, LogName, RecordOn, Start, SubjectRef, handled, inbox, snoozed,
@@ -42,7 +44,13 @@ async fn save(log: &MemoryLog, logs: &[&'static str], failures: Vec<FailureChang
         missing: None,
         in_flight: None,
     });
-    let save = Save { inbox: "failing", epoch: claimed.epoch, cursors: cursors.collect(), failures };
+    let save = Save {
+        inbox: "failing",
+        epoch: claimed.epoch,
+        cursors: cursors.collect(),
+        failures,
+        pause: PauseChange::Unchanged,
+    };
     log.save(&save).await.unwrap();
     log.release("hand", "failing", claimed.epoch).await.unwrap();
 }

@@ -35,7 +35,9 @@ impl<S: Storage> Lane<S> {
         let Finished { taken, before, attempt, result } = finished;
         let now = self.shared.clock.now();
         self.counters.count(&result);
-        let verdict = judge(&self.plan, taken.event.stored(), attempt, before.as_ref(), &result, now);
+        let counted = self.breaker.counted(&taken.event.stored().at, attempt, &result);
+        let verdict = judge(&self.plan, taken.event.stored(), counted, before.as_ref(), &result, now);
+        self.watch(&taken, &result, now);
         let key = taken.subject_key();
         let open = match &verdict {
             Verdict::Row(row) => row.state != FailureState::Dead,

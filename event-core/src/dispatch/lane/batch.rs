@@ -41,6 +41,9 @@ impl<S: Storage> Lane<S> {
                 if !self.is_parked(&taken) {
                     self.start_suspect(taken).await?;
                 }
+                if self.breaker.is_paused() {
+                    break;
+                }
             } else if !self.is_parked(&taken) {
                 batch.push(taken);
             }
@@ -51,6 +54,20 @@ impl<S: Storage> Lane<S> {
             self.run_batch(batch).await?;
         }
         Ok(any)
+    }
+
+    /// One event in a transaction of its own; false if it has to wait for an earlier one of its subject.
+    pub(super) async fn start_in_transaction(&mut self, taken: Taken) -> Result<bool, StorageError> {
+        if self.is_parked(&taken) {
+            return Ok(false);
+        }
+        if self.logs[taken.log].cursor.is_suspect(taken.id()) {
+            self.start_suspect(taken).await?;
+        } else {
+            self.cover(&[(taken.log, taken.id())]).await?;
+            self.run_batch_guarded(vec![taken]).await?;
+        }
+        Ok(true)
     }
 
     /// Whether the event waits for an earlier one of its subject; if so it is parked now.
@@ -89,6 +106,7 @@ impl<S: Storage> Lane<S> {
         let transaction = self.begin().await?;
         let begun = Instant::now();
         let mut results = Vec::with_capacity(batch.len());
+        let mut failures_left = self.breaker.failures_left();
         for taken in &batch {
             match self.deliver_guarded(taken, 1, &transaction).await {
                 Ok(result) => results.push(result),
@@ -98,6 +116,13 @@ impl<S: Storage> Lane<S> {
             // In an ordered inbox the ones behind must not overtake: end the batch here, the next one parks them.
             if failed && self.order.is_some() || begun.elapsed() >= shared.options.batch_time {
                 break;
+            }
+            // Perhaps the inbox is to pause: end it here, too, and see.
+            if let (true, Some(left)) = (failed, &mut failures_left) {
+                *left = left.saturating_sub(1);
+                if *left == 0 {
+                    break;
+                }
             }
         }
         self.commit_batch(transaction, batch, results).await

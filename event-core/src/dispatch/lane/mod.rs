@@ -6,11 +6,14 @@
 
 mod attempt;
 mod batch;
+mod breaker;
 mod log;
 mod order;
 mod orders;
+mod probe;
 mod retries;
 mod saving;
+mod signs;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -26,7 +29,8 @@ use super::shared::Shared;
 use super::watchdog::Slot;
 use crate::inbox::{InboxResult, LoadedEvent};
 use crate::names::LogName;
-use crate::storage::{Claimed, DueFailure, Failure, FailureChange, Storage, StorageError, StorageErrorKind};
+use crate::storage::{Claimed, DueFailure, Failure, FailureChange, Pause, Storage, StorageError, StorageErrorKind};
+use breaker::{Breaker, BreakerSettings};
 use log::LogLane;
 use order::{Admitted, Order, SubjectKey};
 use orders::{Told, told};
@@ -67,6 +71,8 @@ enum Fill {
     Full,
     /// The lease may have run out.
     NoLease,
+    /// The inbox is paused, and its next probe not due.
+    Paused,
 }
 
 pub(crate) struct Lane<S: Storage> {
@@ -75,6 +81,7 @@ pub(crate) struct Lane<S: Storage> {
     logs: Vec<LogLane<S>>,
     changes: Vec<FailureChange>,
     order: Option<Order>,
+    breaker: Breaker,
     /// Taken, and next in turn.
     ready: VecDeque<Taken>,
     /// Deliveries and rows worked on: a round of a drain that raises it not is the last.
@@ -88,6 +95,7 @@ pub(crate) struct Lane<S: Storage> {
     retries: VecDeque<DueFailure>,
     next_due: Option<DateTime<Utc>>,
     next_log: usize,
+    rows_turn: bool,
     slot: Arc<Slot>,
     last_save: Instant,
     /// Something was delivered since the last save: to be saved soon.
@@ -108,11 +116,20 @@ impl<S: Storage> Lane<S> {
             let (Some(loaded), Some(tail)) = (loaded, shared.tails.get(name)) else {
                 return Err(no_cursor(plan.name(), name));
             };
-            logs.push(LogLane::new(loaded, filter.clone(), tail.clone()));
+            let vitals = shared.vitals.log(plan.name(), name);
+            logs.push(LogLane::new(loaded, filter.clone(), tail.clone(), vitals, shared.clock.clone()));
         }
         let order =
             if plan.descriptor.settings().ordered { Some(load_order(&shared, &plan, &logs).await?) } else { None };
         let next_due = next_due(&shared.storage, plan.name()).await?;
+        let settings = BreakerSettings {
+            after: plan.descriptor.settings().pause_after,
+            first: shared.options.pause_first,
+            longest: shared.options.pause_longest,
+        };
+        let breaker = Breaker::new(settings, claimed.pause, shared.clock.now());
+        shared.vitals.pauses(plan.name(), breaker.pause());
+        shared.vitals.runs(plan.name());
         let counters = shared.counters.get(plan.name()).cloned().unwrap_or_default();
         let slot = shared.watchdog.slot(plan.name());
         Ok(Self {
@@ -121,6 +138,7 @@ impl<S: Storage> Lane<S> {
             logs,
             changes: Vec::new(),
             order,
+            breaker,
             ready: VecDeque::new(),
             progress: 0,
             epoch: claimed.epoch,
@@ -131,6 +149,7 @@ impl<S: Storage> Lane<S> {
             retries: VecDeque::new(),
             next_due,
             next_log: 0,
+            rows_turn: false,
             slot,
             last_save: Instant::now(),
             urgent: false,
@@ -150,13 +169,25 @@ impl<S: Storage> Lane<S> {
                 return self.end().await;
             }
             let lazy_save = self.last_save + self.shared.options.save_idle_every;
+            // A paused inbox takes nothing before its next probe. If that is due already there was nothing to try it on.
+            let paused_until = self.breaker.probes_at().filter(|&until| until > self.shared.clock.now());
             tokio::select! {
-                () = any_changed(&mut tails) => {}
-                () = until(&self.shared.clock, self.next_due) => {}
+                () = any_changed(&mut tails), if paused_until.is_none() => {}
+                () = until(&self.shared.clock, paused_until.or(self.next_due)) => {}
                 told = told(&mut self.orders) => self.obey(told)?,
                 () = tokio::time::sleep_until(lazy_save), if self.is_dirty() => self.save().await?,
             }
         }
+    }
+
+    /// Whether it works for a drain, and for no supervisor.
+    fn drains(&self) -> bool {
+        self.orders.is_none()
+    }
+
+    /// The inbox's pause, if it is paused.
+    pub(crate) fn pause(&self) -> Option<&Pause> {
+        self.breaker.pause()
     }
 
     fn is_stopping(&self) -> bool {
@@ -190,6 +221,7 @@ impl<S: Storage> Lane<S> {
     pub(crate) async fn begin_round(&mut self) -> Result<(), StorageError> {
         for log in &mut self.logs {
             log.until = self.shared.storage.newest(&log.name).await?;
+            self.shared.vitals.knows_newest(&log.name, log.until);
         }
         self.refresh_due().await
     }
@@ -216,18 +248,12 @@ impl<S: Storage> Lane<S> {
             for tail in &mut tails {
                 tail.mark_unchanged();
             }
-            let fill = if stopping {
-                Fill::Full
-            } else if self.plan.transactional {
-                self.fill_in_transactions().await?
-            } else {
-                self.fill().await?
-            };
+            let fill = if stopping { Fill::Full } else { self.fill().await? };
             if self.save_is_due() {
                 self.save().await?;
             }
-            if self.running.is_empty() && (stopping || fill == Fill::AtTail) {
-                if self.urgent || self.orders.is_none() {
+            if self.running.is_empty() && (stopping || matches!(fill, Fill::AtTail | Fill::Paused)) {
+                if self.urgent || self.drains() {
                     self.save().await?;
                 }
                 return Ok(());
@@ -240,6 +266,7 @@ impl<S: Storage> Lane<S> {
                 }
                 () = any_changed(&mut tails), if fill == Fill::AtTail => {}
                 () = until(&self.shared.clock, self.next_due), if fill == Fill::AtTail => {}
+                () = until(&self.shared.clock, self.breaker.probes_at()), if fill == Fill::Paused && !self.drains() => {}
                 () = tokio::time::sleep_until(save_at), if self.urgent => self.save().await?,
                 changed = self.lease.changed(), if fill == Fill::NoLease => {
                     if changed.is_err() {
@@ -259,8 +286,25 @@ impl<S: Storage> Lane<S> {
         }
     }
 
-    /// Starts as many deliveries as may run.
+    /// Starts what may run now, in the inbox's own way.
     async fn fill(&mut self) -> Result<Fill, StorageError> {
+        loop {
+            let paused = self.breaker.is_paused();
+            let fill = if paused {
+                self.fill_paused().await?
+            } else if self.plan.transactional {
+                self.fill_in_transactions().await?
+            } else {
+                self.fill_beside().await?
+            };
+            if self.breaker.is_paused() == paused {
+                return Ok(fill);
+            }
+        }
+    }
+
+    /// As many deliveries beside each other as may run.
+    async fn fill_beside(&mut self) -> Result<Fill, StorageError> {
         let concurrency = self.plan.descriptor.settings().concurrency;
         loop {
             // Handlers that are ready at once would otherwise keep the thread for the whole backlog.
@@ -272,6 +316,9 @@ impl<S: Storage> Lane<S> {
             if self.running.len() >= concurrency || self.order.as_ref().is_some_and(Order::is_full) {
                 return Ok(Fill::Full);
             }
+            if self.breaker.is_paused() {
+                return Ok(Fill::Paused);
+            }
             if self.is_stopping() {
                 return Ok(Fill::Full);
             }
@@ -281,13 +328,14 @@ impl<S: Storage> Lane<S> {
             if self.save_is_due() {
                 self.save().await?;
             }
-            if let Some(due) = self.next_retry().await? {
-                self.retry(due).await?;
-            } else if let Some(taken) = self.ready.pop_front() {
+            if self.take_turn() && self.retry_next().await? {
+                continue;
+            }
+            if let Some(taken) = self.ready.pop_front() {
                 self.start(taken).await?;
             } else if let Some(taken) = self.next_event().await? {
                 self.admit(taken).await?;
-            } else {
+            } else if !self.retry_next().await? {
                 return Ok(Fill::AtTail);
             }
         }
@@ -297,18 +345,32 @@ impl<S: Storage> Lane<S> {
     async fn fill_in_transactions(&mut self) -> Result<Fill, StorageError> {
         loop {
             tokio::task::coop::consume_budget().await;
+            if self.breaker.is_paused() {
+                return Ok(Fill::Paused);
+            }
             if self.is_stopping() {
                 return Ok(Fill::Full);
             }
             if !self.lease_holds() {
                 return Ok(Fill::NoLease);
             }
-            if let Some(due) = self.next_retry().await? {
-                self.retry(due).await?;
-            } else if !self.next_batch().await? {
+            if self.breaker.is_paused() {
+                return Ok(Fill::Paused);
+            }
+            if self.take_turn() && self.retry_next().await? {
+                continue;
+            }
+            if !self.next_batch().await? && !self.retry_next().await? {
                 return Ok(Fill::AtTail);
             }
         }
+    }
+
+    /// Whether it is the failure rows' turn. They and the events take turns: what always fails, and is due again and again, must
+    /// neither delay what is new nor, being all that is tried for a while, have the inbox paused.
+    fn take_turn(&mut self) -> bool {
+        self.rows_turn = !self.rows_turn;
+        self.rows_turn
     }
 
     pub(crate) fn lease_holds(&self) -> bool {
@@ -337,14 +399,21 @@ impl<S: Storage> Lane<S> {
         Ok(None)
     }
 
-    async fn admit(&mut self, taken: Taken) -> Result<(), StorageError> {
-        let Some(order) = &mut self.order else { return self.start(taken).await };
-        match order.admit(taken) {
-            Admitted::Start(taken) => self.start(taken).await,
-            Admitted::Queued => Ok(()),
+    /// Starts an event's first delivery unless it has to wait for an earlier one of its subject; false if so.
+    async fn admit(&mut self, taken: Taken) -> Result<bool, StorageError> {
+        let admitted = match &mut self.order {
+            Some(order) => order.admit(taken),
+            None => Admitted::Start(taken),
+        };
+        match admitted {
+            Admitted::Start(taken) => {
+                self.start(taken).await?;
+                Ok(true)
+            }
+            Admitted::Queued => Ok(false),
             Admitted::Park(taken) => {
                 self.park(&taken);
-                Ok(())
+                Ok(false)
             }
         }
     }

@@ -30,6 +30,13 @@ impl<S: Storage> Lane<S> {
         Ok(self.retries.pop_front())
     }
 
+    /// Tries the next due failure row; false if none is due.
+    pub(super) async fn retry_next(&mut self) -> Result<bool, StorageError> {
+        let Some(due) = self.next_retry().await? else { return Ok(false) };
+        self.retry(due).await?;
+        Ok(true)
+    }
+
     /// An event that may have been started before the inbox was taken over: its attempt is counted in the database first, and
     /// it runs alone, so that one which ends the process is found out and becomes a dead letter.
     pub(super) async fn start_suspect(&mut self, taken: Taken) -> Result<(), StorageError> {
@@ -47,28 +54,28 @@ impl<S: Storage> Lane<S> {
         self.run_alone(taken, begun).await
     }
 
-    /// Starts a due failure row's next attempt, counted in the database first.
-    pub(super) async fn retry(&mut self, due: DueFailure) -> Result<(), StorageError> {
+    /// Starts a due failure row's next attempt, counted in the database first; false if it came to none.
+    pub(super) async fn retry(&mut self, due: DueFailure) -> Result<bool, StorageError> {
         self.progress += 1;
         let now = self.shared.clock.now();
         let before = due.failure;
         let Some(log) = self.logs.iter().position(|log| log.name == before.key.event.log) else {
             // It would be due for ever, and the lane would do nothing else.
             self.give_up_row(&before, verdict::no_longer_taken(&before, now));
-            return Ok(());
+            return Ok(false);
         };
         let interrupted = before.started_at.is_some();
         let exhausted = interrupted && before.attempts >= self.plan.descriptor.settings().retry.max_attempts;
         let Some(event) = due.event.filter(|_| !exhausted) else {
             let row = if exhausted { verdict::exhausted(&before, now) } else { verdict::gone(&before, now) };
             self.bury(log, &before, row);
-            return Ok(());
+            return Ok(false);
         };
         let taken = Taken { log, event: Arc::new(LoadedEvent::from_read(event)) };
         let key = taken.subject_key();
         if self.order.as_mut().is_some_and(|order| !order.begin_row(&key, taken.id())) {
             self.postpone(before, now);
-            return Ok(());
+            return Ok(false);
         }
         let begun = verdict::begun(&self.plan, taken.event.stored(), Some(&before), now);
         self.changes.push(FailureChange::Update { failure: begun.clone(), attempts: before.attempts });
@@ -77,12 +84,12 @@ impl<S: Storage> Lane<S> {
         }
         self.save().await?;
         if interrupted || self.plan.transactional {
-            self.run_alone(taken, begun).await
+            self.run_alone(taken, begun).await?;
         } else {
             let attempt = begun.attempts;
             self.launch(taken, Some(begun), attempt).await;
-            Ok(())
         }
+        Ok(true)
     }
 
     /// Leaves a row for a little later: its subject has another delivery under way.

@@ -7,7 +7,7 @@ use crate::storage::{Save, Storage, StorageError};
 
 impl<S: Storage> Lane<S> {
     pub(super) fn is_dirty(&self) -> bool {
-        !self.changes.is_empty() || self.logs.iter().any(|log| log.dirty)
+        !self.changes.is_empty() || self.breaker.is_dirty() || self.logs.iter().any(|log| log.dirty)
     }
 
     pub(super) fn save_is_due(&self) -> bool {
@@ -15,10 +15,10 @@ impl<S: Storage> Lane<S> {
             || self.is_dirty() && self.last_save.elapsed() >= self.shared.options.save_idle_every
     }
 
-    /// What a save has to write now. Every change of a failure row goes with a cursor, whose counter fences it.
+    /// What a save has to write now. Every change of a failure row or of the pause goes with a cursor, whose counter fences it.
     pub(super) fn to_save(&self) -> Save {
         let inbox = self.plan.name();
-        let fenced_by_first = !self.changes.is_empty() && !self.logs.iter().any(|log| log.dirty);
+        let fenced_by_first = self.is_dirty() && !self.logs.iter().any(|log| log.dirty);
         let cursors = self
             .logs
             .iter()
@@ -26,7 +26,7 @@ impl<S: Storage> Lane<S> {
             .filter(|(nth, log)| log.dirty || fenced_by_first && *nth == 0)
             .map(|(_, log)| log.to_save())
             .collect();
-        Save { inbox, epoch: self.epoch, cursors, failures: self.changes.clone() }
+        Save { inbox, epoch: self.epoch, cursors, failures: self.changes.clone(), pause: self.breaker.to_save() }
     }
 
     /// The save was applied.
@@ -37,6 +37,7 @@ impl<S: Storage> Lane<S> {
             }
         }
         self.changes.clear();
+        self.breaker.saved();
         self.urgent = false;
         self.last_save = Instant::now();
     }

@@ -46,7 +46,7 @@ struct Inherited {
 pub(in crate::storage) async fn connect(storage: &SeaStorage) -> Result<Own, StorageError> {
     let DatabaseConnectionType::SqlxPostgresPoolConnection(_) = &storage.db.inner else {
         // A mock, or a proxy: there is nothing to connect to.
-        return Ok(Own { db: storage.db.clone(), looker: None });
+        return Ok(Own::of(storage.db.clone()));
     };
     let options = storage.db.get_postgres_connection_pool().connect_options();
     let mut sql = storage.sql()?;
@@ -58,8 +58,8 @@ pub(in crate::storage) async fn connect(storage: &SeaStorage) -> Result<Own, Sto
     let pool = pool(&options, CONNECTIONS, &inherited, Arc::default());
     let looker = pool_of_one(&options, &inherited, connects.clone());
     Ok(Own {
-        db: SqlxPostgresConnector::from_sqlx_postgres_pool(pool),
         looker: Some(Looker { db: SqlxPostgresConnector::from_sqlx_postgres_pool(looker), connects }),
+        ..Own::of(SqlxPostgresConnector::from_sqlx_postgres_pool(pool))
     })
 }
 

@@ -10,6 +10,8 @@ use event_core::LogName;
 use event_core::storage::{Ears, Hearing, StorageError, StorageErrorKind};
 use sea_orm::sqlx::postgres::{PgListener, PgPool, PgPoolOptions};
 
+use tokio::time::Instant;
+
 use super::Looker;
 use crate::storage::SeaStorage;
 use crate::storage::own::ACQUIRE;
@@ -21,6 +23,9 @@ const SLEEP: Duration = Duration::from_secs(60);
 
 /// How often the recorders are looked at that may have been under way before the row was there.
 const SETTLE: Duration = Duration::from_millis(50);
+
+/// How long one polls fast for their sake: a recorder that idles in its transaction is not worth it for ever.
+const UNSURE: Duration = Duration::from_secs(5);
 
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
@@ -72,6 +77,8 @@ async fn try_listen(
     let mut renewal = tokio::time::interval(SLEEP / 3);
     renewal.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut sleeps = Sleep::default();
+    // It may be idle already.
+    sleeps.say(storage, &looker, owner, logs, ears).await?;
     loop {
         tokio::select! {
             heard = listener.try_recv() => match heard.map_err(failed)? {
@@ -101,6 +108,7 @@ struct Sleep {
     asleep: bool,
     /// Who recorded when the row appeared, and may have looked for it before: by log.
     unsure: Vec<BTreeSet<String>>,
+    since: Option<Instant>,
 }
 
 impl Sleep {
@@ -127,6 +135,7 @@ impl Sleep {
             return remove(storage, owner).await;
         }
         insert(storage, owner).await?;
+        self.since = Some(Instant::now());
         for log in logs {
             self.unsure.push(looker.list(storage, log).await?.holders.into_keys().collect());
         }
@@ -156,11 +165,12 @@ impl Sleep {
         if self.unsure.iter().all(BTreeSet::is_empty) {
             self.unsure.clear();
             ears.hear(Hearing::All);
+            // What was committed while they were looked at.
+            ears.recorded();
         } else {
-            ears.hear(Hearing::Soon);
+            let patient = self.since.is_some_and(|since| since.elapsed() > UNSURE);
+            ears.hear(if patient { Hearing::Nothing } else { Hearing::Soon });
         }
-        // What was committed while recorders were looked at.
-        ears.recorded();
     }
 
     async fn renew(&self, storage: &SeaStorage, owner: &str, ears: &Ears) -> Result<(), StorageError> {

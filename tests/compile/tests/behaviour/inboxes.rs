@@ -18,7 +18,8 @@ struct Mailer;
     timeout = "1m",
     retry(max_attempts = 3, backoff = exponential, base = "250ms", max_wait = "1h", jitter = 0.5),
     start = beginning,
-    ordered
+    ordered,
+    pause(after = 3)
 )]
 async fn email_notifications(event: Event<IssueEvent>, State(_mailer): State<Mailer>) -> InboxResult {
     let _ = event.id();
@@ -34,7 +35,7 @@ async fn plain(_event: Event<ProjectEvent>) -> InboxResult {
     handled()
 }
 
-#[inbox(on(IssueEvent::Created, ProjectEvent::OwnerChanged), retry(never), name = "audit_log")]
+#[inbox(on(IssueEvent::Created, ProjectEvent::OwnerChanged), retry(never), pause(never), name = "audit_log")]
 async fn audit(_event: AnyEvent) -> InboxResult {
     handled()
 }
@@ -83,9 +84,10 @@ fn the_place_in_the_source_is_the_functions() {
 fn settings_are_the_defaults_but_for_what_is_written() {
     assert_eq!(*plain::descriptor().settings(), Settings::DEFAULT);
     assert_eq!(audit::descriptor().settings().retry.max_attempts, 1);
+    assert_eq!(audit::descriptor().settings().pause_after, None);
     let settings = email_notifications::descriptor().settings();
     assert_eq!((settings.concurrency, settings.timeout), (2, Duration::from_secs(60)));
-    assert_eq!((settings.start, settings.ordered), (Start::Beginning, true));
+    assert_eq!((settings.start, settings.ordered, settings.pause_after), (Start::Beginning, true, Some(3)));
     let RetryPolicy { max_attempts, backoff, base, max_wait, jitter, .. } = settings.retry;
     assert_eq!((max_attempts, backoff, jitter), (3, Backoff::Exponential, 0.5));
     assert_eq!((base, max_wait), (Duration::from_millis(250), Duration::from_secs(3600)));

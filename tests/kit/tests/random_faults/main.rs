@@ -25,6 +25,8 @@ struct Figures {
     faults: u64,
     fenced: u64,
     failed_drains: usize,
+    /// Inboxes that drains left paused.
+    paused: usize,
     /// Dead letters that faults alone made.
     crashed: usize,
 }
@@ -35,6 +37,7 @@ impl Figures {
         self.faults += other.faults;
         self.fenced += other.fenced;
         self.failed_drains += other.failed_drains;
+        self.paused += other.paused;
         self.crashed += other.crashed;
     }
 }
@@ -63,7 +66,10 @@ async fn drained(seed: u64, wrong: Wrong) -> Result<Figures, String> {
             record_by_dice(&faulty, &ledger, &mut dice);
             figures.events += 1;
         }
-        figures.failed_drains += usize::from(kit.drain().await.is_err());
+        match kit.drain().await {
+            Ok(report) => figures.paused += report.paused.len(),
+            Err(_) => figures.failed_drains += 1,
+        }
         kit.advance(Duration::from_millis(dice.u64(0..20_000)));
     }
     faulty.mend();
@@ -85,7 +91,10 @@ async fn drains_under_faults_keep_every_promise() {
         sum.add(&figures.unwrap_or_else(|broken| panic!("seed {seed}: {broken}")));
     }
     println!("{} seeds drained: {sum:?}", seeds(600));
-    assert!(sum.faults > 1_000 && sum.fenced > 100 && sum.failed_drains > 500, "hardly a test: {sum:?}");
+    assert!(
+        sum.faults > 1_000 && sum.fenced > 100 && sum.failed_drains > 500 && sum.paused > 50,
+        "hardly a test: {sum:?}"
+    );
     assert!(sum.crashed * 100 < sum.events, "faults kill hardly an event: {sum:?}");
 }
 

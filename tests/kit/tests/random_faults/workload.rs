@@ -84,7 +84,7 @@ async fn act(inbox: &'static str, event: &StoredEvent, ledger: &Ledger, effects:
     handled()
 }
 
-#[inbox(retry(jitter = 0.0), concurrency = 4)]
+#[inbox(retry(jitter = 0.0), concurrency = 4, pause(after = 3))]
 async fn plain(event: Event<IssueEvent>, State(ledger): State<Ledger>) -> InboxResult {
     act("plain", &event, &ledger, None).await
 }
@@ -99,7 +99,7 @@ async fn exact(event: AnyEvent, effects: Effects<'_>, State(ledger): State<Ledge
     act("exact", &event, &ledger, Some(effects)).await
 }
 
-#[inbox(retry(jitter = 0.0), ordered)]
+#[inbox(retry(jitter = 0.0), ordered, pause(after = 2))]
 async fn exact_in_order(event: Event<IssueEvent>, effects: Effects<'_>, State(ledger): State<Ledger>) -> InboxResult {
     act("exact_in_order", &event, &ledger, Some(effects)).await
 }

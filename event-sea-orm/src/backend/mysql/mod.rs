@@ -1,0 +1,208 @@
+//! MySQL and MariaDB: the same statements for both.
+
+pub(crate) mod session;
+
+use event_core::cursor::IdSet;
+use event_core::storage::Read;
+use event_core::{LogName, NewEvent};
+use sea_orm::sqlx::mysql::MySqlDatabaseError;
+use sea_orm::{DbBackend, DbErr, Statement, Value};
+use serde_json::json;
+
+use super::{Dialect, Sql, Trouble};
+use crate::migration::mysql as ddl;
+use crate::record::insert;
+use crate::row;
+
+pub(super) struct MySql;
+
+impl Dialect for MySql {
+    fn quoted(&self, name: &str) -> String {
+        format!("`{}`", name.replace('`', "``"))
+    }
+
+    fn placeholder(&self, _: usize) -> String {
+        "?".to_owned()
+    }
+
+    /// The driver binds a time with a zone as a TIMESTAMP, whose years end in 2038: the server takes what is beyond for NULL. One
+    /// without is a DATETIME, and UTC by our agreement.
+    fn value(&self, value: Value) -> Value {
+        match value {
+            Value::ChronoDateTimeUtc(time) => Value::ChronoDateTime(time.map(|time| time.naive_utc())),
+            value => value,
+        }
+    }
+
+    /// Never IGNORE, which would also cut what is too long and let in what a constraint refuses.
+    fn insert(&self, log: &str, events: &[&NewEvent]) -> Statement {
+        let mut sql = Sql::new(self);
+        sql.push("INSERT INTO ").name(log).push(" (").push(insert::COLUMNS).push(") VALUES ");
+        for (index, event) in events.iter().enumerate() {
+            sql.push(if index > 0 { ", " } else { "" }).list(insert::values(event));
+        }
+        sql.statement(DbBackend::MySql)
+    }
+
+    fn returning(&self) -> bool {
+        false
+    }
+
+    /// A statement takes 65,535 values.
+    fn insert_most(&self) -> usize {
+        1_024
+    }
+
+    fn columns(&self) -> &'static str {
+        row::COLUMNS
+    }
+
+    fn insert_unless_there(&self) -> (&'static str, &'static str) {
+        ("INSERT IGNORE INTO", "")
+    }
+
+    fn lock_rows(&self, wait: bool) -> &'static str {
+        if wait { " FOR UPDATE" } else { " FOR UPDATE SKIP LOCKED" }
+    }
+
+    fn newest_rows(&self) -> &'static str {
+        " LOCK IN SHARE MODE"
+    }
+
+    fn without_index(&self, column: &str) -> String {
+        format!("concat({column}, '')")
+    }
+
+    fn text_type(&self) -> &'static str {
+        "char"
+    }
+
+    fn trouble(&self, error: &DbErr) -> Option<Trouble> {
+        let (number, message) = numbered(error)?;
+        match number {
+            DUPLICATE => Some(Trouble::Conflict),
+            NO_TABLE => Some(Trouble::NoTable(message.split('\'').nth(1)?.rsplit('.').next()?.to_owned())),
+            number if LOCKED.contains(&number) => Some(Trouble::Locked),
+            number if READ_ONLY.contains(&number) => Some(Trouble::ReadOnly),
+            number if UNREACHABLE.contains(&number) => Some(Trouble::Unreachable),
+            // "INSERT command denied ..."; with DELETE, and so on.
+            DENIED if WRITES.iter().any(|write| message.starts_with(write)) => Some(Trouble::ReadOnly),
+            _ => None,
+        }
+    }
+
+    fn is_taken_key(&self, log: &str, error: &DbErr) -> bool {
+        numbered(error).is_some_and(|(number, message)| number == DUPLICATE && index(message) == Some(&ddl::key(log)))
+    }
+
+    fn explain(&self, error: DbErr) -> DbErr {
+        match numbered(&error) {
+            Some((NO_TRIGGERS, message)) => DbErr::Migration(format!(
+                "this account may not create triggers while the server keeps a binary log ({message}): set \
+                 `log_bin_trust_function_creators = 1` on the server, or run the migrations with an account that has the \
+                 privilege SUPER (MySQL: SET_USER_ID, later SET_ANY_DEFINER, does too)"
+            )),
+            _ => error,
+        }
+    }
+
+    /// The time at which the statement began, in UTC whatever the session's time zone is.
+    fn clock(&self, milliseconds: u128) -> String {
+        format!("utc_timestamp(6) + INTERVAL {} MICROSECOND", milliseconds.saturating_mul(1_000))
+    }
+
+    fn newest_id(&self, log: &LogName) -> Statement {
+        let mut sql = Sql::new(self);
+        sql.push("SELECT CAST(greatest(coalesce((SELECT max(id) FROM ").name(log.as_str()).push("), 0), ");
+        sql.push("coalesce((SELECT auto_increment FROM information_schema.tables WHERE table_schema = database() AND ");
+        sql.push("table_name = ").bind(log.as_str()).push("), 1) - 1) AS signed) AS newest");
+        sql.statement(DbBackend::MySql)
+    }
+
+    /// Sorted by its caller: sorted here, the rows would go through a temporary table.
+    fn read(&self, read: &Read<'_>) -> Statement {
+        let mut sql = Sql::new(self);
+        if !read.also.is_empty() {
+            sql.push("(SELECT ").push(row::COLUMNS);
+            visible(&mut sql, read.log, read.also);
+            sql.push(")");
+        }
+        if let Some(after) = read.after {
+            let limit = i64::try_from(read.limit).unwrap_or(i64::MAX);
+            sql.push(if read.also.is_empty() { "(" } else { " UNION ALL (" });
+            sql.push("SELECT ").push(row::COLUMNS).push(" FROM ").name(read.log.as_str()).push(" WHERE id > ");
+            sql.bind(after).push(" ORDER BY id LIMIT ").bind(limit).push(")");
+        } else if read.also.is_empty() {
+            sql.push("SELECT ").push(row::COLUMNS).push(" FROM ").name(read.log.as_str()).push(" LIMIT 0");
+        }
+        sql.statement(DbBackend::MySql)
+    }
+
+    fn log_up(&self, log: &str) -> Vec<String> {
+        ddl::log(log)
+    }
+
+    fn log_down(&self, log: &str) -> Vec<String> {
+        ddl::log_down(log)
+    }
+
+    fn system_up(&self) -> Vec<String> {
+        ddl::system()
+    }
+
+    /// Nothing within a transaction: every statement of a migration ends it.
+    fn one_migration_at_a_time(&self) -> Option<&'static str> {
+        None
+    }
+}
+
+/// ` FROM ... ` the rows of the log that have these ids: the ranges as one value however many they are, and the primary key
+/// asked for each.
+pub(crate) fn visible(sql: &mut Sql<'_>, log: &LogName, ids: &IdSet) {
+    let ranges: Vec<_> = ids.ranges().map(|range| json!([range.start(), range.end()])).collect();
+    sql.push(" FROM JSON_TABLE(").bind(json!(ranges).to_string());
+    sql.push(", '$[*]' COLUMNS (low bigint PATH '$[0]', high bigint PATH '$[1]')) AS hole STRAIGHT_JOIN ");
+    sql.name(log.as_str()).push(" AS log ON log.id BETWEEN hole.low AND hole.high");
+}
+
+// https://mariadb.com/docs/server/reference/error-codes/mariadb-error-code-reference,
+// https://dev.mysql.com/doc/mysql-errors/8.0/en/server-error-reference.html
+const DUPLICATE: u16 = 1062;
+const NO_TABLE: u16 = 1146;
+/// The account may not do that to the table. One that may not write is as good as read-only.
+const DENIED: u16 = 1142;
+const WRITES: [&str; 3] = ["INSERT", "UPDATE", "DELETE"];
+const NO_TRIGGERS: u16 = 1419;
+/// A lock was waited for too long; a deadlock, or a row newer than the transaction's snapshot (MariaDB's
+/// `innodb_snapshot_isolation`), either of which ended the whole transaction.
+const LOCKED: [u16; 3] = [1205, 1213, 1020];
+/// A server's `read_only`, a transaction's, InnoDB's.
+const READ_ONLY: [u16; 3] = [1290, 1792, 1836];
+/// Too many connections, shutting down, aborted, killed; and what the network did to packets.
+const UNREACHABLE: [u16; 18] =
+    [1040, 1042, 1053, 1152, 1158, 1159, 1160, 1161, 1184, 1203, 1226, 1927, 2002, 2006, 2013, 3032, 3169, 4031];
+
+/// The number of a database's error, and its words.
+fn numbered(error: &DbErr) -> Option<(u16, &str)> {
+    let error = super::driver_error(error)?.try_downcast_ref::<MySqlDatabaseError>()?;
+    Some((error.number(), error.message()))
+}
+
+/// The index that refused a duplicate. Its name is the last thing in quotes, in whatever language; what was to be written
+/// stands in quotes before it. MySQL writes `table.index`.
+fn index(message: &str) -> Option<&str> {
+    message.rsplit('\'').nth(1)?.rsplit('.').next()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_index_is_found_in_the_message() {
+        assert_eq!(index("Duplicate entry 'it's' for key 'events_key'"), Some("events_key"));
+        assert_eq!(index("Duplicate entry 'events_key' for key 'events.mine'"), Some("mine"));
+        assert_eq!(index("Doppelter Eintrag '7' für Schlüssel 'events_key'"), Some("events_key"));
+        assert_eq!(index("something else"), None);
+    }
+}

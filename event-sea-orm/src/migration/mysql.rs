@@ -1,0 +1,174 @@
+//! The tables on MySQL and MariaDB.
+
+/// The rows of a log's slots.
+pub(crate) const SLOTS: u16 = 256;
+
+/// The table of a log's slots.
+pub(crate) fn slots(log: &str) -> String {
+    format!("{log}_slots")
+}
+
+/// The index by which an idempotency key is taken once.
+pub(crate) fn key(log: &str) -> String {
+    format!("{log}_key")
+}
+
+/// Text is compared as it is, without folding of case, accents or trailing spaces; ids and times as numbers and UTC. What
+/// stands in `/*M!` is read by MariaDB alone, in `/*!80017` by MySQL alone.
+const TABLE: &str = "ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 /*M! COLLATE utf8mb4_nopad_bin */ /*!80017 COLLATE utf8mb4_0900_bin */";
+
+/// A log.
+///
+/// Every statement here is a transaction by itself, so that a migration may end anywhere in between: all is made under names
+/// that nobody else has (with a `~`), and renamed at once. What an earlier run left is dropped first.
+///
+/// - JSON is kept as text, as it was recorded: MySQL's own type for it would change numbers and the order of keys.
+/// - The slots show who is recording. Whoever inserts holds a share lock on one of them from before its id is drawn to the end
+///   of its transaction: the trigger sees to it. The connection's number and the time only spread the load: which slot it is
+///   does not matter.
+/// - `event_id` is never filled: its foreign key has TRUNCATE, which fires no trigger, refused.
+/// - `NEW.id` is 0 or NULL before the id is drawn. The AFTER INSERT trigger refuses what then is no drawn one: 0, under
+///   NO_AUTO_VALUE_ON_ZERO. (A CHECK may not name an AUTO_INCREMENT column.)
+pub(crate) fn log(log: &str) -> Vec<String> {
+    let (slots, key) = (slots(log), key(log));
+    let (metadata, context, snapshot) =
+        (object("metadata"), object("context"), json("snapshot", "json_valid(snapshot)", "true"));
+    vec![
+        format!("DROP TABLE IF EXISTS `{slots}~`, `{log}~`"),
+        format!(
+            r"CREATE TABLE `{log}~` (
+    id bigint NOT NULL AUTO_INCREMENT PRIMARY KEY,
+    subject_type varchar(64) NOT NULL,
+    subject_id varchar(128) NOT NULL,
+    actor_type varchar(64) NULL,
+    actor_id varchar(128) NULL,
+    action varchar(64) NOT NULL,
+    version bigint NOT NULL,
+    metadata longtext NOT NULL,
+    context longtext NULL,
+    correlation_id varchar(128) NULL,
+    causation_log varchar(64) NULL,
+    causation_id bigint NULL,
+    batch_id varchar(128) NULL,
+    snapshot longtext NULL,
+    idempotency_key varchar(128) NULL,
+    occurred_at datetime(6) NOT NULL,
+    created_at datetime(6) NOT NULL DEFAULT (utc_timestamp(6)),
+    KEY `{log}_subject` (subject_type, subject_id, occurred_at, id),
+    KEY `{log}_actor` (actor_type, actor_id, occurred_at, id),
+    KEY `{log}_time` (occurred_at, id),
+    UNIQUE KEY `{key}` (idempotency_key),
+    CONSTRAINT `{log}_metadata` CHECK ({metadata}),
+    CONSTRAINT `{log}_context` CHECK (context IS NULL OR {context}),
+    CONSTRAINT `{log}_snapshot` CHECK (snapshot IS NULL OR {snapshot}),
+    CONSTRAINT `{log}_who` CHECK ((actor_type IS NULL) = (actor_id IS NULL)),
+    CONSTRAINT `{log}_cause` CHECK ((causation_log IS NULL) = (causation_id IS NULL))
+) {TABLE}"
+        ),
+        format!(
+            "CREATE TABLE `{slots}~` (
+    id smallint NOT NULL PRIMARY KEY,
+    event_id bigint NULL,
+    CONSTRAINT `{log}_kept` FOREIGN KEY (event_id) REFERENCES `{log}~` (id)
+) {TABLE}"
+        ),
+        format!(
+            "INSERT INTO `{slots}~` (id) VALUES {}",
+            (0..SLOTS).map(|id| format!("({id})")).collect::<Vec<_>>().join(", ")
+        ),
+        format!(
+            r"CREATE TRIGGER `{log}_slot` BEFORE INSERT ON `{log}~` FOR EACH ROW BEGIN
+    DECLARE slot smallint DEFAULT connection_id() % 64 + 64 * (floor(unix_timestamp() / 2) % 4);
+    DECLARE locked smallint;
+    IF NEW.id <> 0 THEN
+        SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'events are append-only: leave the id to the database';
+    END IF;
+    SELECT id INTO locked FROM `{slots}` WHERE id = slot LOCK IN SHARE MODE;
+    IF locked IS NULL THEN
+        SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'events can''t be recorded: a row of `{slots}` is missing';
+    END IF;
+END"
+        ),
+        trigger(log, "id", "AFTER INSERT", "IF NEW.id < 1 THEN", "leave the id to the database"),
+        trigger(log, "update", "BEFORE UPDATE", "", "an event can''t be changed; record another one"),
+        trigger(log, "delete", "BEFORE DELETE", "", "an event can''t be deleted"),
+        format!("RENAME TABLE `{log}~` TO `{log}`, `{slots}~` TO `{slots}`"),
+    ]
+}
+
+/// A condition: the column holds a JSON object.
+fn object(column: &str) -> String {
+    json(column, &format!("json_valid({column}) AND json_type({column}) = 'OBJECT'"), &format!("{column} LIKE '{{%}}'"))
+}
+
+/// A condition on a column that holds JSON. MariaDB's functions know no more than 32 levels of nesting: what may have more is
+/// judged by its look.
+fn json(column: &str, condition: &str, look: &str) -> String {
+    let brackets = format!("char_length({column}) - char_length(replace(replace({column}, '[', ''), '{{', ''))");
+    format!("CASE WHEN {brackets} > 32 THEN {look} ELSE {condition} END")
+}
+
+/// A trigger that refuses, always or on a condition.
+fn trigger(log: &str, name: &str, when: &str, condition: &str, why: &str) -> String {
+    let end = if condition.is_empty() { "" } else { " END IF;" };
+    format!(
+        "CREATE TRIGGER `{log}_{name}` {when} ON `{log}~` FOR EACH ROW BEGIN
+    {condition} SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'events are append-only: {why}';{end}
+END"
+    )
+}
+
+/// The triggers that [`log`] makes, by name; exactness rests on the first.
+pub(crate) fn log_triggers(log: &str) -> [String; 4] {
+    ["slot", "id", "update", "delete"].map(|name| format!("{log}_{name}"))
+}
+
+pub(crate) fn log_down(log: &str) -> Vec<String> {
+    vec![format!("DROP TABLE IF EXISTS `{}`", slots(log)), format!("DROP TABLE `{log}`")]
+}
+
+/// What may be there already is what a run made that was cut short.
+pub(crate) fn system() -> Vec<String> {
+    vec![
+        format!(
+            "CREATE TABLE IF NOT EXISTS event_cursors (
+    inbox varchar(64) NOT NULL,
+    log varchar(64) NOT NULL,
+    high bigint NOT NULL,
+    ceiling bigint NOT NULL,
+    missing longtext NOT NULL,
+    in_flight longtext NOT NULL,
+    epoch bigint NOT NULL,
+    saves bigint NOT NULL,
+    owner varchar(64) NULL,
+    lease_until datetime(6) NULL,
+    paused_at datetime(6) NULL,
+    paused_until datetime(6) NULL,
+    paused_why text NULL,
+    probes bigint NOT NULL DEFAULT 0,
+    updated_at datetime(6) NOT NULL,
+    PRIMARY KEY (inbox, log)
+) {TABLE}"
+        ),
+        format!(
+            "CREATE TABLE IF NOT EXISTS event_failures (
+    inbox varchar(64) NOT NULL,
+    log varchar(64) NOT NULL,
+    event_id bigint NOT NULL,
+    subject_type varchar(64) NOT NULL,
+    subject_id varchar(128) NOT NULL,
+    action varchar(64) NOT NULL,
+    state varchar(16) NOT NULL,
+    attempts bigint NOT NULL,
+    next_attempt_at datetime(6) NULL,
+    kind varchar(16) NOT NULL,
+    error text NOT NULL,
+    started_at datetime(6) NULL,
+    first_failed_at datetime(6) NOT NULL,
+    last_failed_at datetime(6) NOT NULL,
+    PRIMARY KEY (inbox, log, event_id),
+    KEY event_failures_due (inbox, state, next_attempt_at)
+) {TABLE}"
+        ),
+    ]
+}

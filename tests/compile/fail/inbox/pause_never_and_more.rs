@@ -1,0 +1,19 @@
+use event_core::{DomainEvent, Event, InboxResult, handled, inbox};
+use serde::{Deserialize, Serialize};
+
+struct Issue;
+
+#[derive(Serialize, Deserialize, DomainEvent)]
+#[event(subject(Issue))]
+enum IssueEvent {
+    Created,
+    Assigned { assignee_id: i64 },
+    Closed,
+}
+
+#[inbox(pause(never, after = 3))]
+async fn notify(_event: Event<IssueEvent>) -> InboxResult {
+    handled()
+}
+
+fn main() {}
