@@ -158,6 +158,7 @@ impl Troop {
                     block: self.blocks,
                     seed,
                     lag: recruiting.options.lag,
+                    batch: recruiting.options.batch,
                     fatal,
                     two_phase: recruiting.two_phase,
                     unsafe_commits,
