@@ -15,7 +15,7 @@ use rangemap::RangeInclusiveSet;
 /// ids.insert(13);
 /// assert_eq!(ids.to_string(), "3-4,12-13");
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct IdSet(RangeInclusiveSet<i64>);
 
 impl IdSet {
@@ -95,6 +95,11 @@ impl IdSet {
     /// The lowest id.
     pub fn first(&self) -> Option<i64> {
         self.0.first().map(|range| *range.start())
+    }
+
+    /// The highest id.
+    pub fn last(&self) -> Option<i64> {
+        self.0.last().map(|range| *range.end())
     }
 
     /// How many ids are in it.

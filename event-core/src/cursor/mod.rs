@@ -20,7 +20,7 @@ pub const CEILING_BLOCK: i64 = 1_000;
 pub const CEILING_BLOCK_MIN: i64 = 16;
 
 /// A cursor as it is stored.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct SavedCursor {
     /// The highest id read.
     pub high: i64,
@@ -33,7 +33,7 @@ pub struct SavedCursor {
 }
 
 /// A cursor at work.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Cursor {
     high: i64,
     ceiling: i64,
@@ -130,6 +130,11 @@ impl Cursor {
         self.recovering.remove_all(gone);
     }
 
+    /// The ids given to the lane and not finished.
+    pub fn in_flight(&self) -> &IdSet {
+        &self.in_flight
+    }
+
     /// The ids in flight at the takeover that were not read again yet.
     pub fn recovering(&self) -> &IdSet {
         &self.recovering
@@ -150,10 +155,11 @@ impl Cursor {
         self.ceiling = self.ceiling.max(id.saturating_add(block.clamp(1, CEILING_BLOCK)));
     }
 
-    /// At an orderly stop with nothing in flight, nothing above `high` was started: the next owner has no suspects there.
+    /// At an orderly stop with nothing in flight, this owner started nothing above `high`: the next one has no suspects there
+    /// but those that this one had itself.
     pub fn lower_ceiling(&mut self) {
         if self.in_flight.is_empty() && self.recovering.is_empty() {
-            self.ceiling = self.high;
+            self.ceiling = self.high.max(self.suspect_to);
         }
     }
 }

@@ -52,6 +52,25 @@ fn an_orderly_stop_leaves_no_suspects_above_high() {
 }
 
 #[test]
+fn an_orderly_stop_keeps_the_suspects_that_it_did_not_come_to() {
+    let mut first = Cursor::default();
+    first.raise_ceiling(1, CEILING_BLOCK_MIN);
+    first.take(1);
+    first.finish(1);
+    // Saved here. It starts 2, which kills it; the next owner is stopped before it reads anything.
+    let mut second = Cursor::load(first.save());
+    second.lower_ceiling();
+    let mut third = Cursor::load(second.save());
+    assert!(third.is_suspect(2), "2 was started, and nobody counted it");
+    for id in 2..=1 + CEILING_BLOCK_MIN {
+        third.take(id);
+        third.finish(id);
+    }
+    third.lower_ceiling();
+    assert!(!Cursor::load(third.save()).is_suspect(2 + CEILING_BLOCK_MIN), "it came to all of them");
+}
+
+#[test]
 fn stored_sets_that_are_none_are_refused() {
     for text in ["x", "1-", "9-3", "0", "-4", "1,,2-x"] {
         assert!(text.parse::<IdSet>().is_err(), "{text}");

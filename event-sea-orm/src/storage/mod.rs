@@ -210,10 +210,12 @@ impl Storage for SeaStorage {
     }
 
     async fn keep(&self, transaction: &InboxTransaction, name: &'static str) -> Result<(), StorageError> {
+        self.answer(transaction.undo_dropped()).await?;
         self.control(transaction, &format!("RELEASE SAVEPOINT {name}")).await
     }
 
     async fn undo(&self, transaction: &InboxTransaction, name: &'static str) -> Result<(), StorageError> {
+        transaction.forget_dropped();
         self.control(transaction, &format!("ROLLBACK TO SAVEPOINT {name}")).await?;
         self.control(transaction, &format!("RELEASE SAVEPOINT {name}")).await
     }

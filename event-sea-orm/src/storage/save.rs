@@ -17,20 +17,22 @@ impl SeaStorage {
     }
 
     pub(super) async fn save_on<C: ConnectionTrait>(&self, conn: &C, save: &Save) -> Result<(), StorageError> {
+        // First, since it locks all of the inbox's rows: in the order in which claims and renewals do.
+        match &save.pause {
+            PauseChange::Unchanged => {}
+            PauseChange::Paused(pause) => self.save_pause(conn, save, Some(pause)).await?,
+            PauseChange::Ended => self.save_pause(conn, save, None).await?,
+        }
         for cursor in &save.cursors {
             self.save_cursor(conn, save, cursor).await?;
         }
         for change in &save.failures {
             self.change_failure(conn, save, change).await?;
         }
-        match &save.pause {
-            PauseChange::Unchanged => Ok(()),
-            PauseChange::Paused(pause) => self.save_pause(conn, save, Some(pause)).await,
-            PauseChange::Ended => self.save_pause(conn, save, None).await,
-        }
+        Ok(())
     }
 
-    /// On all of the inbox's rows, one of which has just been fenced.
+    /// On all of the inbox's rows; what fences it are the cursors behind.
     async fn save_pause<C: ConnectionTrait>(
         &self,
         conn: &C,

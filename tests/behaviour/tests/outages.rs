@@ -73,6 +73,7 @@ async fn connections_that_the_server_ends_are_made_anew(db: &TestDb) {
     let seen = Seen::default();
     let pool = db.another(3).await;
     let worker = Worker::start(builder(&pool, &seen).build().unwrap());
+    // Once it runs: an error at the start would end it.
     record(db).await;
     until_all_is_done(db, &seen).await;
     for _ in 0..5 {
@@ -95,6 +96,7 @@ async fn connections_that_the_network_ends_are_made_anew(db: &TestDb) {
     let (seen, proxy) = (Seen::default(), db.proxy().await);
     let pool = connect(proxy.url(), 3).await;
     let worker = Worker::start(builder(&pool, &seen).build().unwrap());
+    // Once it runs: an error at the start would end it.
     record(db).await;
     until_all_is_done(db, &seen).await;
     for _ in 0..5 {

@@ -6,12 +6,16 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::clock::Clock;
 use crate::cursor::{CEILING_BLOCK, CEILING_BLOCK_MIN, Cursor, IdSet, SavedCursor};
 use crate::dispatch::plan::Filter;
 use crate::dispatch::tail::{Page, Tail};
+use crate::dispatch::vitals::LogVitals;
 use crate::inbox::LoadedEvent;
 use crate::names::LogName;
 use crate::storage::{CursorSave, LoadedCursor, Storage, StorageError};
+
+use super::signs::Signs;
 
 /// A block of the ceiling that is used up faster than this is too short.
 const PACE: Duration = Duration::from_secs(1);
@@ -36,14 +40,23 @@ pub(super) struct LogLane<S: Storage> {
     /// How far the ceiling is raised next, and when it was raised last.
     block: i64,
     raised_at: Instant,
+    signs: Signs,
 }
 
 impl<S: Storage> LogLane<S> {
-    pub(super) fn new(loaded: &LoadedCursor, filter: Filter, tail: Arc<Tail>) -> Self {
+    pub(super) fn new(
+        loaded: &LoadedCursor,
+        filter: Filter,
+        tail: Arc<Tail>,
+        vitals: Arc<LogVitals>,
+        clock: Clock,
+    ) -> Self {
+        let cursor = Cursor::load(loaded.cursor.clone());
         Self {
             name: loaded.log.clone(),
             filter,
-            cursor: Cursor::load(loaded.cursor.clone()),
+            signs: Signs::new(vitals, clock, &cursor),
+            cursor,
             saves: loaded.saves,
             stored: loaded.cursor.clone(),
             tail,
@@ -101,6 +114,10 @@ impl<S: Storage> LogLane<S> {
             return Ok(false);
         }
         let page = self.read_page(storage, inbox).await?;
+        if let Some(left) = &self.page {
+            self.signs.leave(&self.cursor, left);
+        }
+        self.signs.read(&self.cursor, &page);
         let some = !page.events.is_empty();
         self.page = Some(page);
         self.at = 0;
@@ -125,6 +142,7 @@ impl<S: Storage> LogLane<S> {
             let page = if known { Some(self.tail.read(storage, high, &IdSet::new()).await?) } else { None };
             let look = storage.look(&self.name, self.cursor.missing(), &mut self.proof).await?;
             self.looked_at = self.cursor.missing().clone();
+            self.signs.held_by(look.holder);
             match page {
                 Some(page) if look.still => return Ok(page),
                 _ => ripe = look.ripe,
@@ -155,6 +173,7 @@ impl<S: Storage> LogLane<S> {
         self.saves += 1;
         save.apply(&mut self.stored);
         self.dirty = false;
+        self.signs.saved(&self.cursor, self.page.as_deref(), self.at);
     }
 
     fn close_holes(&mut self, ripe: IdSet, found: &IdSet, inbox: &str) {
