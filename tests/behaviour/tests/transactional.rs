@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use behaviour::models::{IssueEvent, IssueEventAction};
 use behaviour::seen::Seen;
-use behaviour::{TestDb, on_every_database, statement};
+use behaviour::{Kind, TestDb, on_every_database, statement};
 use event_core::dispatch::BuildError;
 use event_core::storage::StorageErrorKind;
 use event_sea_orm::TestKit;
@@ -30,11 +30,15 @@ on_every_database! {
     a_handler_can_not_end_the_transaction
     the_kit_commits_one_event
     a_connection_beside_the_transaction_is_refused
+    an_error_that_a_handler_swallows_harms_no_other_event
     ; sqlite_only:
     a_transaction_ended_inside_a_handler_is_thrown_away
     a_transaction_that_sqlite_ended_leaves_the_connection_whole
     nothing_is_written_behind_a_conflict_that_ended_the_transaction
+    ; servers_only:
+    a_deadlock_that_a_handler_swallows_is_thrown_away
     ; mysql_only:
+    a_statement_that_commits_by_the_way_is_refused
     nothing_is_written_behind_a_deadlock
     what_commits_by_itself_is_refused
 }
@@ -90,6 +94,8 @@ async fn act(event: &StoredEvent, txn: Txn<'_>, script: &Script) -> InboxResult 
             let comments = (1..=3).map(|comment_id| IssueEvent::Commented { comment_id }.on(1).by_system());
             record_many(&txn, comments).await?;
         }
+        "swallow" => drop(txn.execute_unprepared("INSERT INTO once VALUES (1)").await),
+        "make a table" => drop(txn.execute_unprepared(" /* by the way */ create table made (n bigint)").await?),
         "slow" => tokio::time::sleep(std::time::Duration::from_millis(30)).await,
         "rollback" => {
             txn.execute_unprepared(" rollback").await?;
@@ -475,4 +481,106 @@ async fn a_connection_beside_the_transaction_is_refused(db: &TestDb) {
         matches!(errors.iter().next(), Some(BuildError::TransactionAndConnection { inbox: "both", .. })),
         "{errors}"
     );
+}
+
+async fn an_error_that_a_handler_swallows_harms_no_other_event(db: &TestDb) {
+    let (kit, script, _) = kit(db, "project").await;
+    db.sql("CREATE TABLE once (it bigint PRIMARY KEY)").await.unwrap();
+    db.sql("INSERT INTO once VALUES (1)").await.unwrap();
+    script.0.lock().unwrap().insert(2, "swallow");
+    record(db, 4).await;
+    while kit.run_to_end().await.is_err() {}
+    let dead: Vec<_> = kit.dead_letters().await.unwrap().iter().map(|letter| letter.key.event.id).collect();
+    if db.kind() == Kind::Postgres {
+        // A statement that fails is the end of its transaction there: what the handler wrote before can't be kept.
+        assert_eq!((effects(db).await.as_str(), dead), ("1 3 4", vec![2]));
+    } else {
+        assert_eq!((effects(db).await.as_str(), dead), ("1 2 3 4", vec![]));
+    }
+}
+
+/// Whom a handler makes a deadlock with, once.
+#[derive(Clone)]
+struct Partner {
+    db: DatabaseConnection,
+    kind: Kind,
+    knots: Arc<AtomicUsize>,
+}
+
+impl Partner {
+    /// Wants what the other has, and has what the other wants; and it is the other's transaction that is ended.
+    async fn knot(&self, txn: &Txn<'_>) -> Result<(), DbErr> {
+        txn.execute_unprepared("UPDATE knots SET n = n + 1 WHERE id = 1").await?;
+        let partner = self.db.begin().await?;
+        match self.kind {
+            // Who notices it first ends itself.
+            Kind::Postgres => partner.execute_unprepared("SET LOCAL deadlock_timeout = '1h'").await?,
+            // Who has changed less is ended.
+            _ => partner.execute_unprepared("UPDATE knots SET n = n + 1 WHERE id > 2").await?,
+        };
+        partner.execute_unprepared("UPDATE knots SET n = n + 1 WHERE id = 2").await?;
+        let waiting = tokio::spawn(async move {
+            let ended = partner.execute_unprepared("UPDATE knots SET n = n + 1 WHERE id = 1").await;
+            partner.rollback().await.unwrap();
+            ended
+        });
+        let waits = match self.kind {
+            Kind::Postgres => {
+                "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            }
+            _ => {
+                "SELECT 1 FROM information_schema.innodb_trx JOIN information_schema.processlist \
+                 ON id = trx_mysql_thread_id WHERE db = database() AND trx_state = 'LOCK WAIT'"
+            }
+        };
+        while self.db.query_all_raw(statement(&self.db, waits, [])).await?.is_empty() {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        let knotted = txn.execute_unprepared("UPDATE knots SET n = n + 1 WHERE id = 2").await;
+        waiting.await.unwrap()?;
+        self.knots.fetch_add(1, Relaxed);
+        knotted.map(drop)
+    }
+}
+
+#[inbox(on(Closed))]
+async fn project_with_a_knot(event: Event<IssueEvent>, txn: Txn<'_>, State(partner): State<Partner>) -> InboxResult {
+    add(&txn, event.id()).await?;
+    if event.id() == 2 && partner.knots.load(Relaxed) == 0 {
+        // It takes the error for no harm.
+        let swallowed = partner.knot(&txn).await;
+        assert!(swallowed.is_err());
+    }
+    handled()
+}
+
+async fn a_deadlock_that_a_handler_swallows_is_thrown_away(db: &TestDb) {
+    for sql in ["CREATE TABLE effects (event bigint NOT NULL)", "CREATE TABLE knots (id bigint PRIMARY KEY, n bigint)"]
+    {
+        db.sql(sql).await.unwrap();
+    }
+    let rows: Vec<_> = (1..=50).map(|id| format!("({id}, 0)")).collect();
+    db.sql(&format!("INSERT INTO knots VALUES {}", rows.join(", "))).await.unwrap();
+    let partner = Partner { db: db.another(3).await, kind: db.kind(), knots: Arc::default() };
+    let state = partner.clone();
+    let kit = TestKit::new(&**db, |dispatcher| dispatcher.state(state).only(["project_with_a_knot"])).await.unwrap();
+    record(db, 4).await;
+    let mut errors = 0;
+    while kit.run_to_end().await.is_err() {
+        errors += 1;
+        assert!(errors < 5);
+    }
+    assert_eq!(partner.knots.load(Relaxed), 1);
+    assert_eq!(effects(db).await, "1 2 3 4", "all of them, and each once");
+    assert_eq!(kit.dead_letters().await.unwrap().len(), 0);
+}
+
+async fn a_statement_that_commits_by_the_way_is_refused(db: &TestDb) {
+    let (kit, script, _) = kit(db, "project").await;
+    script.0.lock().unwrap().insert(2, "make a table");
+    record(db, 4).await;
+    while kit.run_to_end().await.is_err() {}
+    assert_eq!(effects(db).await, "1 3 4", "nothing was committed without its cursor, and so nothing is there twice");
+    let dead = kit.dead_letters().await.unwrap().remove(0);
+    assert!(dead.error.contains("CREATE"), "{}", dead.error);
 }

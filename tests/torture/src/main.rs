@@ -37,8 +37,10 @@
 //! The long runs:
 //!
 //! ```text
-//! cargo run --release -p torture -- --database postgres://postgres@127.0.0.1:5432/postgres --events 1000000 --kills 100
-//! cargo run --release -p torture -- --database mysql://root@127.0.0.1:3306/test --events 200000 --kills 50
+//! cargo run --release -p torture -- --database postgres://postgres@127.0.0.1:5432/postgres --events 1000000 --kills 100 \
+//!     --batch 400 --chaos-every 4000 --lag 50000
+//! cargo run --release -p torture -- --database mysql://root@127.0.0.1:3306/test --events 200000 --kills 50 \
+//!     --batch 200 --chaos-every 4000 --lag 20000
 //! ```
 //!
 //! With 300 writers, prepared transactions and a server that may be crashed: a server of one's own (README of this folder).

@@ -1,7 +1,5 @@
 //! Transactions that take their time: recorders that idle, and strangers that have nothing to do with events.
 
-use std::time::Duration;
-
 use event_sea_orm::{RecordError, SaveDraft as _, Transact as _};
 use sea_orm::{ConnectionTrait as _, DbBackend, TransactionTrait as _};
 
@@ -14,18 +12,18 @@ impl Writer {
         let db = self.recorder.db.clone();
         let milliseconds = match db.get_database_backend() {
             // It holds the only write lock.
-            DbBackend::Sqlite => self.rng.u64(20..200),
-            _ => self.rng.u64(200..5_000),
+            DbBackend::Sqlite => 10..100,
+            _ => 100..2_500,
         };
         db.transact(async |txn| {
             let late = self.is_late(txn).await?;
             let number = self.next_number();
             self.event(number).save(txn).await?;
-            tokio::time::sleep(Duration::from_millis(milliseconds / 2)).await;
+            self.idle_for(milliseconds.clone()).await;
             let another = self.next_number();
             self.event(another).save(txn).await?;
             self.ledger(txn, &[number, another], late).await?;
-            tokio::time::sleep(Duration::from_millis(milliseconds / 2)).await;
+            self.idle_for(milliseconds).await;
             if self.rng.bool() { Ok(()) } else { Err(undone()) }
         })
         .await
@@ -39,7 +37,7 @@ impl Writer {
             let id = self.rng.i64(1..9);
             sql::execute(&txn, "UPDATE strangers SET visits = visits + 1 WHERE id = ?", [id.into()]).await?;
         }
-        tokio::time::sleep(Duration::from_millis(self.rng.u64(1_000..8_000))).await;
+        self.idle_for(1_000..8_000).await;
         txn.commit().await?;
         Ok(())
     }
