@@ -17,7 +17,7 @@ impl SeaStorage {
     }
 
     pub(super) async fn save_on<C: ConnectionTrait>(&self, conn: &C, save: &Save) -> Result<(), StorageError> {
-        // First, since it locks all of the inbox's rows: in the order in which claims and renewals do.
+        // First, since it locks all of the inbox's rows.
         match &save.pause {
             PauseChange::Unchanged => {}
             PauseChange::Paused(pause) => self.save_pause(conn, save, Some(pause)).await?,
@@ -39,6 +39,13 @@ impl SeaStorage {
         save: &Save,
         pause: Option<&Pause>,
     ) -> Result<(), StorageError> {
+        let lock = self.known_dialect()?.lock_rows(true);
+        if !lock.is_empty() {
+            // In the order in which claims, renewals and saves do.
+            let mut sql = self.sql()?;
+            sql.push("SELECT log FROM event_cursors WHERE inbox = ").bind(save.inbox).push(" ORDER BY log").push(lock);
+            self.query(conn, sql).await?;
+        }
         let mut sql = self.sql()?;
         sql.push("UPDATE event_cursors SET paused_at = ").bind(pause.map(|pause| pause.since));
         sql.push(", paused_until = ").bind(pause.map(|pause| pause.until));

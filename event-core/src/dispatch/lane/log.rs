@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::clock::Clock;
-use crate::cursor::{CEILING_BLOCK, CEILING_BLOCK_MIN, Cursor, IdSet, SavedCursor};
+use crate::cursor::{CEILING_BLOCK_MIN, Cursor, IdSet, SavedCursor};
 use crate::dispatch::plan::Filter;
 use crate::dispatch::tail::{Page, Tail};
 use crate::dispatch::vitals::LogVitals;
@@ -18,7 +18,7 @@ use crate::storage::{CursorSave, LoadedCursor, Storage, StorageError};
 use super::signs::Signs;
 
 /// A block of the ceiling that is used up faster than this is too short.
-const PACE: Duration = Duration::from_secs(1);
+const PACE: Duration = Duration::from_millis(200);
 
 /// The lane's part in one log.
 pub(super) struct LogLane<S: Storage> {
@@ -97,11 +97,11 @@ impl<S: Storage> LogLane<S> {
         None
     }
 
-    /// Raises the ceiling: further each time while the last block lasted less than a second, so that a backlog costs few saves,
-    /// and by little at a slow pace, so that a crash leaves few suspects.
-    pub(super) fn raise_ceiling(&mut self, id: i64) {
+    /// Raises the ceiling: further each time while the last block did not last long, so that a backlog costs few saves, and by
+    /// little at a slow pace, so that a crash leaves few suspects: each costs two saves at the takeover.
+    pub(super) fn raise_ceiling(&mut self, id: i64, most: i64) {
         let fast = self.raised_at.elapsed() < PACE;
-        self.block = if fast { (self.block * 2).min(CEILING_BLOCK) } else { CEILING_BLOCK_MIN };
+        self.block = if fast { (self.block * 2).min(most).max(CEILING_BLOCK_MIN) } else { CEILING_BLOCK_MIN };
         self.raised_at = Instant::now();
         self.cursor.raise_ceiling(id, self.block);
         self.dirty = true;
@@ -153,6 +153,14 @@ impl<S: Storage> LogLane<S> {
         let found: IdSet = page.events.iter().map(|event| event.stored().id()).collect();
         self.close_holes(ripe, &found, inbox);
         Ok(page)
+    }
+
+    /// Covers what comes next, in a save that is made anyway: a transactional inbox saves at every batch, and in a backlog the
+    /// next one needs no save of its own before it starts.
+    pub(super) fn look_ahead(&mut self, ids: i64) {
+        if self.dirty && !self.cursor.may_start(self.cursor.high() + ids) {
+            self.cursor.raise_ceiling(self.cursor.high(), ids);
+        }
     }
 
     /// What a save writes of this log.

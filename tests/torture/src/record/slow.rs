@@ -29,16 +29,51 @@ impl Writer {
         .await
     }
 
-    /// A long transaction that reads, and writes something else. No event has to wait for it.
+    /// Long transactions of strangers, and what they may lock.
     pub(super) async fn stranger(&mut self) -> Result<(), RecordError> {
+        let backend = self.recorder.db.get_database_backend();
+        match (backend, self.rng.u32(0..6)) {
+            (DbBackend::Sqlite, _) => self.long_read().await,
+            (_, 0) => self.lock_cursors().await,
+            (DbBackend::Postgres, 1) => self.lock_log().await,
+            _ => self.long_write().await,
+        }
+    }
+
+    /// No event has to wait for it.
+    async fn long_read(&mut self) -> Result<(), RecordError> {
         let txn = self.recorder.db.begin().await?;
         sql::number(&txn, "SELECT sum(visits) FROM strangers", []).await?;
-        if txn.get_database_backend() != DbBackend::Sqlite {
-            let id = self.rng.i64(1..9);
-            sql::execute(&txn, "UPDATE strangers SET visits = visits + 1 WHERE id = ?", [id.into()]).await?;
-        }
         self.idle_for(1_000..8_000).await;
         txn.commit().await?;
+        Ok(())
+    }
+
+    async fn long_write(&mut self) -> Result<(), RecordError> {
+        let txn = self.recorder.db.begin().await?;
+        let id = self.rng.i64(1..9);
+        sql::execute(&txn, "UPDATE strangers SET visits = visits + 1 WHERE id = ?", [id.into()]).await?;
+        self.idle_for(1_000..8_000).await;
+        txn.commit().await?;
+        Ok(())
+    }
+
+    /// Somebody looks at the cursors, and locks them: an operator, a backup, a machine that fell silent in its batch.
+    async fn lock_cursors(&mut self) -> Result<(), RecordError> {
+        let txn = self.recorder.db.begin().await?;
+        sql::query(&txn, "SELECT saves FROM event_cursors ORDER BY inbox, log FOR UPDATE", []).await?;
+        self.idle_for(200..2_500).await;
+        txn.rollback().await?;
+        Ok(())
+    }
+
+    /// Writers wait for a lock on the whole log, as for the building of an index, before they draw their ids.
+    async fn lock_log(&mut self) -> Result<(), RecordError> {
+        let txn = self.recorder.db.begin().await?;
+        txn.execute_unprepared("SET LOCAL lock_timeout = '700ms'").await?;
+        txn.execute_unprepared("LOCK TABLE events IN SHARE MODE").await?;
+        self.idle_for(10..400).await;
+        txn.rollback().await?;
         Ok(())
     }
 }
