@@ -30,23 +30,34 @@ async fn swallowing(
     State(partner): State<Partner>,
 ) -> InboxResult {
     let TallyEvent::Troubled { number, trouble } = event.event else { return skipped("not in trouble") };
-    effects::write(&txn, "swallowing", number).await?;
-    if attempt.number > 1 {
-        return handled();
+    // What is written behind the end of the transaction must not stand alone either.
+    let writes_first = dice(number, 22).bool();
+    if writes_first {
+        effects::write(&txn, "swallowing", number).await?;
     }
+    if attempt.number == 1 {
+        swallow(&txn, number, trouble, &partner).await?;
+    }
+    if !writes_first {
+        effects::write(&txn, "swallowing", number).await?;
+    }
+    handled()
+}
+
+/// An error that the handler does not heed.
+async fn swallow(txn: &Txn<'_>, number: i64, trouble: Trouble, partner: &Partner) -> Result<(), InboxError> {
     match (trouble, dice(number, 20).u32(0..100)) {
         (Trouble::Common, 0..3) | (Trouble::Grave, 0..20) => {
-            let swallowed = txn.savepoint(async |txn| clash(&txn).await).await;
-            if swallowed.is_ok() {
+            if txn.savepoint(async |txn| clash(&txn).await).await.is_ok() {
                 return Err(InboxError::new("the clash did not clash"));
             }
         }
-        (Trouble::Grave, 20..40) => drop(clash(&txn).await),
-        (Trouble::Grave, 40..60) => drop(partner.deadlock(&txn, number, true).await),
-        (Trouble::Grave, 60..80) => drop(partner.deadlock(&txn, number, false).await),
+        (Trouble::Grave, 20..40) => drop(clash(txn).await),
+        (Trouble::Grave, 40..60) => drop(partner.deadlock(txn, number, true).await),
+        (Trouble::Grave, 60..80) => drop(partner.deadlock(txn, number, false).await),
         _ => {}
     }
-    handled()
+    Ok(())
 }
 
 /// A statement that fails. On SQLite it ends the transaction, too.
