@@ -48,9 +48,8 @@ async fn swallowing(
 async fn swallow(txn: &Txn<'_>, number: i64, trouble: Trouble, partner: &Partner) -> Result<(), InboxError> {
     match (trouble, dice(number, 20).u32(0..100)) {
         (Trouble::Common, 0..3) | (Trouble::Grave, 0..20) => {
-            if txn.savepoint(async |txn| clash(&txn).await).await.is_ok() {
-                return Err(InboxError::new("the clash did not clash"));
-            }
+            let clashed = txn.savepoint(async |txn| clash(&txn).await).await;
+            clashed.err().ok_or_else(|| InboxError::new("the clash did not clash"))?;
         }
         (Trouble::Grave, 20..40) => drop(clash(txn).await),
         (Trouble::Grave, 40..60) => drop(partner.deadlock(txn, number, true).await),
