@@ -3,15 +3,17 @@
 use std::collections::BTreeMap;
 
 use event_core::LogName;
-use event_core::storage::{StorageError, StorageErrorKind};
+use event_core::storage::{Storage, StorageError, StorageErrorKind};
+use sea_orm::ConnectionTrait;
 
+use crate::backend::mysql::is_signal;
 use crate::migration::mysql as ddl;
 use crate::storage::{SeaStorage, error};
 
-/// The oldest versions with SKIP LOCKED. <https://mariadb.com/kb/en/select/>,
-/// <https://dev.mysql.com/doc/refman/8.0/en/innodb-locking-reads.html>
-const OLDEST_MARIADB: (u32, u32) = (10, 6);
-const OLDEST_MYSQL: (u32, u32) = (8, 0);
+/// The oldest versions with SKIP LOCKED and JSON_TABLE, and on MySQL with CHECK and the collation of our tables.
+/// <https://mariadb.com/kb/en/select/>, <https://dev.mysql.com/doc/refman/8.0/en/innodb-locking-reads.html>
+const OLDEST_MARIADB: [u32; 3] = [10, 6, 0];
+const OLDEST_MYSQL: [u32; 3] = [8, 0, 19];
 
 /// The server can be worked on, the tables are there, and whoever records holds a slot.
 pub(in crate::storage) async fn check(storage: &SeaStorage, logs: &[LogName]) -> Result<(), StorageError> {
@@ -19,20 +21,17 @@ pub(in crate::storage) async fn check(storage: &SeaStorage, logs: &[LogName]) ->
     let value = |name: &str| variables.get(name).map_or("", String::as_str);
     check_version(value("version"))?;
     check_settings(storage, value)?;
+    check_replica(storage).await?;
     let engines = engines(storage).await?;
     for table in ["event_cursors", "event_failures"] {
         check_engine(&engines, table)?;
     }
+    check_writing(storage).await?;
     let triggers = triggers(storage).await?;
     for log in logs {
         check_engine(&engines, log.as_str())?;
         check_engine(&engines, &ddl::slots(log.as_str()))?;
-        if let Some(trigger) = ddl::log_triggers(log.as_str()).into_iter().find(|trigger| !triggers.contains(trigger)) {
-            let why = format!(
-                "its trigger `{trigger}` is missing, or this user may not see it (GRANT TRIGGER ON {log} lets it see them)"
-            );
-            return Err(error::unsafe_log(log, &why));
-        }
+        check_triggers(storage, log, &triggers).await?;
         check_slots(storage, log).await?;
     }
     Ok(())
@@ -65,11 +64,12 @@ fn check_version(version: &str) -> Result<(), StorageError> {
     let (name, oldest) =
         if version.contains("MariaDB") { ("MariaDB", OLDEST_MARIADB) } else { ("MySQL", OLDEST_MYSQL) };
     let mut numbers = version.split(['.', '-']).map(|number| number.parse::<u32>().unwrap_or(0));
-    let found = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    let found = oldest.map(|_| numbers.next().unwrap_or(0));
     if found >= oldest {
         return Ok(());
     }
-    Err(unsupported(format!("{name} {version} is too old: {}.{} or later is needed", oldest.0, oldest.1)))
+    let [major, minor, patch] = oldest;
+    Err(unsupported(format!("{name} {version} is too old: {major}.{minor}.{patch} or later is needed")))
 }
 
 fn check_settings<'v>(storage: &SeaStorage, value: impl Fn(&str) -> &'v str) -> Result<(), StorageError> {
@@ -102,6 +102,28 @@ fn check_settings<'v>(storage: &SeaStorage, value: impl Fn(&str) -> &'v str) -> 
     Ok(())
 }
 
+/// What another server's recorders wrote comes in here without locking a slot. Only MariaDB tells everybody whether it does.
+async fn check_replica(storage: &SeaStorage) -> Result<(), StorageError> {
+    let mut sql = storage.sql()?;
+    sql.push("SHOW GLOBAL STATUS LIKE 'Slaves_running'");
+    let rows = storage.query(&storage.own().await?, sql).await?;
+    let running = rows.first().map_or(Ok("0".to_owned()), |row| storage.text(row, "Value"))?;
+    if running == "0" || storage.one_writer {
+        return Ok(());
+    }
+    Err(unsupported(
+        "this server is a replica of another one, whose recorders' slots can't be seen here: dispatch on the primary; if the \
+         logs are written here alone, say so by `SeaStorage::from(db).one_writer()`",
+    ))
+}
+
+/// A statement that changes nothing, for what the server says to it: an account, a session or a server may be read-only.
+async fn check_writing(storage: &SeaStorage) -> Result<(), StorageError> {
+    let mut sql = storage.sql()?;
+    sql.push("UPDATE event_cursors SET saves = saves WHERE inbox = '' AND log = ''");
+    storage.execute(&storage.own().await?, sql).await.map(drop)
+}
+
 /// The engine of each table of this database.
 async fn engines(storage: &SeaStorage) -> Result<BTreeMap<String, String>, StorageError> {
     let mut sql = storage.sql()?;
@@ -126,6 +148,32 @@ async fn triggers(storage: &SeaStorage) -> Result<Vec<String>, StorageError> {
     sql.push("SELECT trigger_name AS name FROM information_schema.triggers WHERE event_object_schema = database()");
     let rows = storage.query(&storage.own().await?, sql).await?;
     rows.iter().map(|row| storage.text(row, "name")).collect()
+}
+
+async fn check_triggers(storage: &SeaStorage, log: &LogName, visible: &[String]) -> Result<(), StorageError> {
+    let ours = ddl::log_triggers(log.as_str());
+    let Some(missing) = ours.iter().find(|trigger| !visible.contains(trigger)) else { return Ok(()) };
+    // Triggers are seen only by who may drop them. An account that may not has to see that the first one acts.
+    if !ours.iter().any(|trigger| visible.contains(trigger)) && is_explicit_id_refused(storage, log).await? {
+        return Ok(());
+    }
+    let why = format!(
+        "its trigger `{missing}` is missing, or this account can't see it: GRANT TRIGGER ON {log} lets it see them, GRANT INSERT \
+         ON {log} lets it try"
+    );
+    Err(error::unsafe_log(log, &why))
+}
+
+/// Whether the trigger by which recorders hold a slot refuses an event with an id of its own; nothing is written.
+async fn is_explicit_id_refused(storage: &SeaStorage, log: &LogName) -> Result<bool, StorageError> {
+    let mut sql = storage.sql()?;
+    sql.push("INSERT INTO ").name(log.as_str());
+    sql.push(" (id, subject_type, subject_id, action, version, metadata, occurred_at)");
+    sql.push(" VALUES (-1, '', '', '', 0, '{}', utc_timestamp(6))");
+    let transaction = storage.begin_own().await?;
+    let tried = transaction.connection().execute_raw(storage.statement(sql)).await;
+    storage.rollback(transaction).await?;
+    Ok(tried.is_err_and(|error| is_signal(&error)))
 }
 
 async fn check_slots(storage: &SeaStorage, log: &LogName) -> Result<(), StorageError> {
@@ -154,10 +202,10 @@ mod tests {
 
     #[test]
     fn versions_are_told_apart() {
-        for good in ["10.11.19-MariaDB-0+deb12u1", "10.6.0-MariaDB", "11.4.2-MariaDB", "8.0.36", "8.4.0-log"] {
+        for good in ["10.11.19-MariaDB-0+deb12u1", "10.6.0-MariaDB", "11.4.2-MariaDB", "8.0.19", "8.4.0-log"] {
             assert!(check_version(good).is_ok(), "{good}");
         }
-        for bad in ["10.5.29-MariaDB", "5.7.44-log", ""] {
+        for bad in ["10.5.29-MariaDB", "5.7.44-log", "8.0.18", ""] {
             assert_eq!(check_version(bad).unwrap_err().kind(), StorageErrorKind::Unsupported, "{bad}");
         }
     }
