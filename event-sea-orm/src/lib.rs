@@ -87,7 +87,7 @@ pub use feed::{
     ActorEntities, AnyEntry, AnyFeed, BadToken, Entry, EventFeed, Feed, FeedError, PAGE_DEFAULT, PAGE_MAX, Page,
     PageToken, any_feed,
 };
-pub use inbox::{Actor, Db, Subject, Txn};
+pub use inbox::{Actor, Db, Subject, Txn, TxnPart};
 pub use key::{KeyOf, TextKey};
 pub use migration::migrate;
 pub use record::{ModelEvents, RecordError, SaveDraft, SaveRecording, actor_of, record_many, subject_of};

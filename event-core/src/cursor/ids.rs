@@ -97,6 +97,11 @@ impl IdSet {
         self.0.first().map(|range| *range.start())
     }
 
+    /// The highest id.
+    pub fn last(&self) -> Option<i64> {
+        self.0.last().map(|range| *range.end())
+    }
+
     /// How many ids are in it.
     pub fn count(&self) -> u64 {
         self.0.iter().map(|range| range.end().abs_diff(*range.start()) + 1).sum()

@@ -130,6 +130,11 @@ impl Cursor {
         self.recovering.remove_all(gone);
     }
 
+    /// The ids given to the lane and not finished.
+    pub fn in_flight(&self) -> &IdSet {
+        &self.in_flight
+    }
+
     /// The ids in flight at the takeover that were not read again yet.
     pub fn recovering(&self) -> &IdSet {
         &self.recovering

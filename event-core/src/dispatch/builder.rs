@@ -7,6 +7,7 @@ use super::Dispatcher;
 use super::plan::{BuildErrors, plan};
 use super::shared::{BlockedHook, FailedDelivery, FailureHook, Options, Shared, guarded, warn_blocked};
 use super::tail::Tail;
+use super::vitals::Vitals;
 use super::watchdog::{Blocked, Watchdog};
 use crate::clock::Clock;
 use crate::inbox::States;
@@ -163,6 +164,7 @@ impl<S: Storage> Builder<S> {
                 guarded("on_blocked", || hook(&blocked));
             }
         });
+        let vitals = Vitals::new(plans.iter());
         let shared = Shared {
             storage: self.storage,
             plans: plans.into_iter().map(Arc::new).collect(),
@@ -173,6 +175,7 @@ impl<S: Storage> Builder<S> {
             options: self.options,
             on_failure: self.on_failure,
             watchdog,
+            vitals,
             working: tokio::sync::Mutex::default(),
             owner: format!("{}-{:016x}", std::process::id(), fastrand::u64(..)),
         };

@@ -53,6 +53,9 @@ impl Leases {
                 lanes.push((plan.clone(), claimed, receiver));
             }
         }
+        for plan in plans.iter().filter(|plan| !self.holds(plan.name())) {
+            shared.vitals.held_elsewhere(plan.name());
+        }
         Ok(lanes)
     }
 

@@ -7,6 +7,7 @@ mod builder;
 mod dead_letters;
 mod deliver;
 mod drain;
+mod health;
 mod lane;
 mod leases;
 mod plan;
@@ -16,12 +17,14 @@ mod shared;
 mod supervisor;
 mod tail;
 mod verdict;
+mod vitals;
 mod watchdog;
 
 use std::sync::Arc;
 
 pub use builder::Builder;
 pub use dead_letters::DeadLetters;
+pub use health::{Health, InboxHealth, InboxState, LogHealth, OldestHole, Reloading, Trouble};
 pub use plan::{BuildError, BuildErrors};
 pub use report::{InboxReport, Report};
 pub use shared::FailedDelivery;
@@ -108,13 +111,15 @@ impl<S: Storage> Dispatcher<S> {
         drain::drain(&self.shared).await
     }
 
-    fn begin_work(&self) -> Result<tokio::sync::MutexGuard<'_, ()>, StorageError> {
-        self.shared.working.try_lock().map_err(|_| {
+    fn begin_work(&self) -> Result<Working<'_, S>, StorageError> {
+        let alone = self.shared.working.try_lock().map_err(|_| {
             StorageError::new(
                 StorageErrorKind::Busy,
                 "this dispatcher, or a clone of it, runs or drains already: build another one to work beside it",
             )
-        })
+        })?;
+        self.shared.vitals.started(self.shared.clock.now());
+        Ok(Working { shared: &self.shared, _alone: alone })
     }
 
     /// The dead letters: list, retry, discard.
@@ -156,5 +161,17 @@ impl<S: Storage> Dispatcher<S> {
     /// The storage.
     pub fn storage(&self) -> &S {
         &self.shared.storage
+    }
+}
+
+/// A dispatcher at work, until this is dropped.
+struct Working<'a, S: Storage> {
+    shared: &'a Shared<S>,
+    _alone: tokio::sync::MutexGuard<'a, ()>,
+}
+
+impl<S: Storage> Drop for Working<'_, S> {
+    fn drop(&mut self) {
+        self.shared.vitals.stopped();
     }
 }

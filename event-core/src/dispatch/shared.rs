@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::plan::Plan;
 use super::report::Counters;
 use super::tail::Tail;
+use super::vitals::Vitals;
 use super::watchdog::{Blocked, Watchdog};
 use crate::clock::Clock;
 use crate::inbox::States;
@@ -84,6 +85,7 @@ pub(crate) struct Shared<S: Storage> {
     pub(crate) options: Options,
     pub(crate) on_failure: Option<FailureHook>,
     pub(crate) watchdog: Watchdog,
+    pub(crate) vitals: Vitals,
     /// Names this dispatcher in leases; never the same twice.
     pub(crate) owner: String,
     /// Held while it runs or drains: its clones share one owner, and would take each other's inboxes for their own.

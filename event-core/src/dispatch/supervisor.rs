@@ -9,10 +9,12 @@ use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 
+use super::health::{Reloading, Trouble};
 use super::lane::{Lane, Orders, lost_task};
 use super::leases::Leases;
 use super::poll;
 use super::shared::Shared;
+use super::verdict::later;
 use crate::storage::{Storage, StorageError, StorageErrorKind};
 
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
@@ -30,6 +32,8 @@ struct RunningLane {
 
 /// An inbox that failed: not claimed before `until`, longer each time.
 struct Pause {
+    /// When the first of the errors came that followed each other closely.
+    since: DateTime<Utc>,
     until: Instant,
     length: Duration,
 }
@@ -73,6 +77,7 @@ impl<S: Storage> Supervisor<S> {
         let mut shutdown = std::pin::pin!(shutdown);
         // The first claim is not retried: a database that is not there or not migrated at the start is told at once.
         self.claim().await?;
+        self.shared.vitals.answered(Ok(()), self.shared.clock.now());
         loop {
             let all_held = self.shared.plans.iter().all(|plan| self.leases.holds(plan.name()));
             let third = self.shared.options.lease / 3;
@@ -96,7 +101,9 @@ impl<S: Storage> Supervisor<S> {
                     }
                 },
                 () = tokio::time::sleep_until(wake_at) => {
+                    self.shared.vitals.asks(self.shared.clock.now());
                     let kept = self.keep().await;
+                    self.shared.vitals.answered(kept.as_ref().copied(), self.shared.clock.now());
                     self.tell(kept)?;
                 }
             }
@@ -107,11 +114,16 @@ impl<S: Storage> Supervisor<S> {
     async fn keep(&mut self) -> Result<(), StorageError> {
         for inbox in self.leases.renew(&self.shared).await? {
             tracing::warn!(inbox, "lease lost: another worker has the inbox");
+            self.shared.vitals.held_elsewhere(&inbox);
             if let Some(lane) = self.lanes.remove(&inbox) {
                 lane.task.abort();
             }
         }
         self.claim().await?;
+        for log in self.shared.tails.keys() {
+            let newest = self.shared.storage.newest(log).await?;
+            self.shared.vitals.knows_newest(log, newest);
+        }
         let names: Vec<_> = self.lanes.keys().cloned().collect();
         for (inbox, due) in self.shared.storage.next_due(&names).await? {
             if let Some(lane) = self.lanes.get(&inbox) {
@@ -156,13 +168,15 @@ impl<S: Storage> Supervisor<S> {
             return Err(error);
         }
         self.shared.forget_pages().await;
-        let length = self.pauses.get(&inbox).map_or(FIRST_PAUSE, |pause| {
-            // An error long after the last one begins anew.
-            let quiet = pause.until.elapsed() > LONGEST_PAUSE;
-            if quiet { FIRST_PAUSE } else { (pause.length * 2).min(LONGEST_PAUSE) }
-        });
+        let now = self.shared.clock.now();
+        // An error long after the last one begins anew.
+        let before = self.pauses.get(&inbox).filter(|pause| pause.until.elapsed() <= LONGEST_PAUSE);
+        let (since, length) =
+            before.map_or((now, FIRST_PAUSE), |pause| (pause.since, (pause.length * 2).min(LONGEST_PAUSE)));
         tracing::warn!(inbox, error = %error, again_in = ?length, "inbox reloads after an error");
-        self.pauses.insert(inbox, Pause { until: Instant::now() + length, length });
+        let reloading = Reloading { trouble: Trouble::new(since, &error), again_at: later(now, length) };
+        self.shared.vitals.reloads(&inbox, reloading);
+        self.pauses.insert(inbox, Pause { since, until: Instant::now() + length, length });
         Ok(())
     }
 

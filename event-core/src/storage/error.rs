@@ -2,8 +2,11 @@
 
 use std::error::Error;
 
+use serde::Serialize;
+
 /// What kind of trouble a storage is in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum StorageErrorKind {
     /// Tables are missing, or are not those of this version.

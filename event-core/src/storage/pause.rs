@@ -1,9 +1,10 @@
 //! The pause of an inbox, as it is stored with its cursors.
 
 use chrono::{DateTime, Utc};
+use serde::Serialize;
 
 /// An inbox whose deliveries all fail takes nothing new until a probe, one delivery at a time, succeeds.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Pause {
     /// Since when.
     pub since: DateTime<Utc>,

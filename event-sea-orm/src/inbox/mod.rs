@@ -2,8 +2,11 @@
 
 mod db;
 mod model;
+mod part;
+mod refused;
 mod txn;
 
 pub use db::Db;
 pub use model::{Actor, Subject};
+pub use part::TxnPart;
 pub use txn::Txn;

@@ -6,6 +6,7 @@ use std::ops::Deref;
 use event_core::{Delivery, FromDelivery, InboxError, OptionalFromDelivery, registry};
 use sea_orm::{EntityTrait, FromQueryResult, ModelTrait};
 
+use super::Txn;
 use super::db::connection;
 use crate::key::{KeyOf, TextKey};
 use crate::storage::InboxTransaction;
@@ -96,7 +97,7 @@ where
     let Some(key) = KeyOf::<M::Entity>::from_text(id) else { return Ok(None) };
     let select = <M::Entity as EntityTrait>::find_by_id(key);
     let found = match delivery.transaction::<InboxTransaction>() {
-        Some(transaction) => select.one(transaction.connection()).await,
+        Some(inner) => select.one(&Txn { inner }).await,
         None => select.one(connection(delivery)?).await,
     };
     Ok(found?)

@@ -1,15 +1,16 @@
 //! `Txn`: the transaction that saves the inbox's cursor, as an argument of an inbox.
 
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use event_core::{Delivery, FromDelivery, InboxError, Needs};
 use sea_orm::{
-    AccessMode, ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, ExecResult, IsolationLevel, QueryResult,
-    Statement, TransactionError, TransactionOptions, TransactionTrait,
+    AccessMode, ConnectionTrait, DbBackend, DbErr, ExecResult, IsolationLevel, QueryResult, Statement,
+    TransactionError, TransactionOptions, TransactionTrait,
 };
 use sea_orm_migration::async_trait::async_trait;
 
+use super::TxnPart;
+use super::refused;
 use crate::storage::InboxTransaction;
 
 /// The transaction that saves the inbox's cursor: what the handler writes in it happens exactly once. Taking it makes the
@@ -18,6 +19,10 @@ use crate::storage::InboxTransaction;
 /// Several events share a transaction. When a handler fails its writes alone are undone; what it did outside the database may
 /// happen again. It is borrowed, so that it can't outlive the batch, and it can't be committed or rolled back here; a part of
 /// the work is undone by [`Txn::savepoint`].
+///
+/// A database may end a transaction by itself when a statement fails: MySQL and MariaDB at a deadlock, SQLite at a full disk or a
+/// conflict that rolls back. After that every statement is refused, and the whole batch is thrown away and delivered again.
+/// On MySQL and MariaDB, statements that commit by themselves (`CREATE TABLE`, `TRUNCATE` and the like) are refused too.
 ///
 /// ```
 /// use event_sea_orm::{Txn, prelude::*};
@@ -30,16 +35,11 @@ use crate::storage::InboxTransaction;
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Txn<'a> {
-    inner: &'a DatabaseTransaction,
-    /// Set when a statement fails: the dispatcher then makes sure that the transaction still stands.
-    doubt: &'a AtomicBool,
+    pub(super) inner: &'a InboxTransaction,
 }
 
-/// Statements that end or nest transactions: the dispatcher's business.
-const CONTROL: [&str; 8] = ["BEGIN", "START", "COMMIT", "END", "ROLLBACK", "SAVEPOINT", "RELEASE", "XA"];
-
-impl Txn<'_> {
-    /// Runs `work` in a savepoint: kept when it gives `Ok`, undone when it gives `Err`.
+impl<'a> Txn<'a> {
+    /// Runs `work` in a savepoint: kept when it gives `Ok`, undone when it gives `Err`, panics or is dropped.
     ///
     /// # Errors
     /// What `work` gives, and what the database says to the savepoint.
@@ -48,59 +48,16 @@ impl Txn<'_> {
         F: AsyncFnOnce(Txn<'_>) -> Result<T, Err>,
         Err: From<DbErr>,
     {
-        let savepoint = self.inner.begin().await?;
-        match work(Txn { inner: &savepoint, doubt: self.doubt }).await {
-            Ok(value) => {
-                savepoint.commit().await?;
-                Ok(value)
-            }
-            Err(error) => {
-                // If the database can't undo it, the transaction is beyond saving, and the work's error says why.
-                let _ = savepoint.rollback().await;
-                Err(error)
-            }
-        }
+        let part = TxnPart::begin(*self).await?;
+        let worked = work(*self).await;
+        part.end(worked).await
     }
-
-    /// Lets a text through unless one of its statements ends the transaction, which would part the effects from the cursor.
-    fn allowed(&self, sql: &str) -> Result<(), DbErr> {
-        match sql.split(';').find_map(control) {
-            None => Ok(()),
-            Some(word) => Err(DbErr::Custom(format!(
-                "an inbox's transaction is committed and rolled back by the dispatcher, not by `{word}`: return an error to undo \
-                 everything, use `txn.savepoint(...)` to undo a part"
-            ))),
-        }
-    }
-
-    fn watched<T, E>(&self, result: Result<T, E>) -> Result<T, E> {
-        if result.is_err() {
-            self.doubt.store(true, Relaxed);
-        }
-        result
-    }
-}
-
-/// The word of transaction control that a statement begins with, behind white space and comments.
-fn control(statement: &str) -> Option<&'static str> {
-    let mut rest = statement.trim_start();
-    loop {
-        if let Some(comment) = rest.strip_prefix("--") {
-            rest = comment.split_once('\n').map_or("", |(_, rest)| rest).trim_start();
-        } else if let Some(comment) = rest.strip_prefix("/*") {
-            rest = comment.split_once("*/").map_or("", |(_, rest)| rest).trim_start();
-        } else {
-            break;
-        }
-    }
-    let word: String = rest.chars().take_while(char::is_ascii_alphabetic).collect();
-    CONTROL.into_iter().find(|control| word.eq_ignore_ascii_case(control))
 }
 
 impl<'a> FromDelivery<'a> for Txn<'a> {
     async fn from_delivery(delivery: &'a Delivery<'a>) -> Result<Self, InboxError> {
         match delivery.transaction::<InboxTransaction>() {
-            Some(transaction) => Ok(Self { inner: transaction.connection(), doubt: transaction.doubt() }),
+            Some(inner) => Ok(Self { inner }),
             None => Err(InboxError::new("there is no transaction here: the dispatcher was not built by event-sea-orm")
                 .no_retry()),
         }
@@ -114,27 +71,31 @@ impl<'a> FromDelivery<'a> for Txn<'a> {
 #[async_trait]
 impl ConnectionTrait for Txn<'_> {
     fn get_database_backend(&self) -> DbBackend {
-        self.inner.get_database_backend()
+        self.inner.backend()
     }
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
-        self.allowed(&statement.sql)?;
-        self.watched(self.inner.execute_raw(statement).await)
+        refused::check(&statement.sql, self.inner.backend())?;
+        let connection = self.inner.for_statement().await?;
+        self.inner.watched(connection.execute_raw(statement).await).await
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
-        self.allowed(sql)?;
-        self.watched(self.inner.execute_unprepared(sql).await)
+        refused::check(sql, self.inner.backend())?;
+        let connection = self.inner.for_statement().await?;
+        self.inner.watched(connection.execute_unprepared(sql).await).await
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-        self.allowed(&statement.sql)?;
-        self.watched(self.inner.query_one_raw(statement).await)
+        refused::check(&statement.sql, self.inner.backend())?;
+        let connection = self.inner.for_statement().await?;
+        self.inner.watched(connection.query_one_raw(statement).await).await
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        self.allowed(&statement.sql)?;
-        self.watched(self.inner.query_all_raw(statement).await)
+        refused::check(&statement.sql, self.inner.backend())?;
+        let connection = self.inner.for_statement().await?;
+        self.inner.watched(connection.query_all_raw(statement).await).await
     }
 
     fn support_returning(&self) -> bool {
@@ -144,32 +105,32 @@ impl ConnectionTrait for Txn<'_> {
 
 /// Nested: what begins here is a savepoint of the inbox's transaction, and its commit keeps the work for that one's.
 #[async_trait]
-impl TransactionTrait for Txn<'_> {
-    type Transaction = DatabaseTransaction;
+impl<'a> TransactionTrait for Txn<'a> {
+    type Transaction = TxnPart<'a>;
 
-    async fn begin(&self) -> Result<DatabaseTransaction, DbErr> {
-        self.watched(self.inner.begin().await)
+    async fn begin(&self) -> Result<TxnPart<'a>, DbErr> {
+        TxnPart::begin(*self).await
     }
 
     async fn begin_with_config(
         &self,
         isolation_level: Option<IsolationLevel>,
         access_mode: Option<AccessMode>,
-    ) -> Result<DatabaseTransaction, DbErr> {
-        self.watched(self.inner.begin_with_config(isolation_level, access_mode).await)
+    ) -> Result<TxnPart<'a>, DbErr> {
+        TxnPart::begin_with(*self, isolation_level, access_mode).await
     }
 
-    async fn begin_with_options(&self, options: TransactionOptions) -> Result<DatabaseTransaction, DbErr> {
-        self.watched(self.inner.begin_with_options(options).await)
+    async fn begin_with_options(&self, options: TransactionOptions) -> Result<TxnPart<'a>, DbErr> {
+        TxnPart::begin_with(*self, options.isolation_level, options.access_mode).await
     }
 
     async fn transaction<F, T, E>(&self, callback: F) -> Result<T, TransactionError<E>>
     where
-        F: for<'c> FnOnce(&'c DatabaseTransaction) -> Pin<Box<dyn Future<Output = Result<T, E>> + Send + 'c>> + Send,
+        F: for<'c> FnOnce(&'c TxnPart<'a>) -> Pin<Box<dyn Future<Output = Result<T, E>> + Send + 'c>> + Send,
         T: Send,
         E: std::fmt::Display + std::fmt::Debug + Send,
     {
-        self.watched(self.inner.transaction(callback).await)
+        self.transaction_with_config(callback, None, None).await
     }
 
     async fn transaction_with_config<F, T, E>(
@@ -179,10 +140,13 @@ impl TransactionTrait for Txn<'_> {
         access_mode: Option<AccessMode>,
     ) -> Result<T, TransactionError<E>>
     where
-        F: for<'c> FnOnce(&'c DatabaseTransaction) -> Pin<Box<dyn Future<Output = Result<T, E>> + Send + 'c>> + Send,
+        F: for<'c> FnOnce(&'c TxnPart<'a>) -> Pin<Box<dyn Future<Output = Result<T, E>> + Send + 'c>> + Send,
         T: Send,
         E: std::fmt::Display + std::fmt::Debug + Send,
     {
-        self.watched(self.inner.transaction_with_config(callback, isolation_level, access_mode).await)
+        let begun = TxnPart::begin_with(*self, isolation_level, access_mode).await;
+        let part = begun.map_err(TransactionError::Connection)?;
+        let worked = callback(&part).await.map_err(TransactionError::Transaction);
+        part.end(worked).await
     }
 }

@@ -17,8 +17,18 @@ pub(super) struct Listing {
     pub(super) session: String,
     /// The highest id that was drawn *before* the holders were listed.
     pub(super) drawn: i64,
-    /// Each holder, and how people find it.
-    pub(super) holders: BTreeMap<String, String>,
+    /// Each holder.
+    pub(super) holders: BTreeMap<String, Holder>,
+}
+
+/// Somebody who holds the lock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Holder {
+    /// How people find it.
+    pub(super) name: String,
+    /// Whether what it records was surely not visible when the listing began. That it holds the lock does not say so: the lock
+    /// falls a moment *after* its writes are visible.
+    pub(super) unseen: bool,
 }
 
 /// What is remembered between two listings: missing ids, each with those who may have drawn it.
@@ -49,6 +59,7 @@ impl Holders {
             let before = batch.holders.len();
             batch.holders.retain(|holder| listing.holders.contains_key(holder));
             look.still &= batch.holders.len() == before;
+            look.still &= batch.holders.iter().all(|holder| listing.holders[holder].unseen);
         }
         if !fresh.is_empty() {
             // They may have become visible before anybody looked.
@@ -83,10 +94,11 @@ impl Holders {
 
     fn holder_of(&self, id: i64, listing: &Listing) -> Option<String> {
         let batch = self.batches.iter().find(|batch| batch.ids.contains(id))?;
-        let names: Vec<_> = batch.holders.iter().filter_map(|holder| listing.holders.get(holder)).collect();
+        let names: Vec<_> =
+            batch.holders.iter().filter_map(|holder| Some(&listing.holders.get(holder)?.name)).collect();
         match names[..] {
             [] => None,
-            [one] => Some(one.clone()),
+            [one] => Some(one.to_owned()),
             [one, ..] => Some(format!("{one}, or one of {} others", names.len() - 1)),
         }
     }
@@ -97,8 +109,8 @@ mod tests {
     use super::*;
 
     fn listing(session: &str, drawn: i64, holders: &[&str]) -> Listing {
-        let holders = holders.iter().map(|name| ((*name).to_owned(), format!("backend {name}"))).collect();
-        Listing { session: session.to_owned(), drawn, holders }
+        let holder = |name: &&str| ((*name).to_owned(), Holder { name: format!("backend {name}"), unseen: true });
+        Listing { session: session.to_owned(), drawn, holders: holders.iter().map(holder).collect() }
     }
 
     fn ids(text: &str) -> IdSet {
@@ -118,6 +130,16 @@ mod tests {
         assert!(look.ripe.is_empty() && !look.still, "one of them left: it may be visible");
         let look = holders.look(&ids("3"), &listing("s", 9, &["c"]));
         assert_eq!((look.ripe, look.still), (ids("3"), false));
+    }
+
+    #[test]
+    fn a_lock_that_is_still_held_does_not_say_that_nothing_is_visible() {
+        let mut holders = Holders::default();
+        holders.look(&ids("3"), &listing("s", 9, &["a"]));
+        let mut committed = listing("s", 9, &["a"]);
+        committed.holders.get_mut("a").unwrap().unseen = false;
+        let look = holders.look(&ids("3"), &committed);
+        assert!(look.ripe.is_empty() && !look.still);
     }
 
     #[test]

@@ -43,21 +43,38 @@ pub use transaction::InboxTransaction;
 pub struct SeaStorage {
     db: DatabaseConnection,
     own: own::Slot,
+    /// Of a cluster's servers one alone is written to.
+    one_writer: bool,
 }
 
 impl From<DatabaseConnection> for SeaStorage {
     fn from(db: DatabaseConnection) -> Self {
-        Self { db, own: own::Slot::default() }
+        Self { db, own: own::Slot::default(), one_writer: false }
     }
 }
 
 impl From<&DatabaseConnection> for SeaStorage {
     fn from(db: &DatabaseConnection) -> Self {
-        Self { db: db.clone(), own: own::Slot::default() }
+        Self { db: db.clone(), own: own::Slot::default(), one_writer: false }
     }
 }
 
 impl SeaStorage {
+    /// Declares that of a cluster's servers (Galera, Group Replication with several primaries) this one alone is written to, by
+    /// recorders as by dispatchers: otherwise such a cluster is refused, since who records on another server can't be seen.
+    ///
+    /// ```
+    /// # fn example(db: &sea_orm::DatabaseConnection) -> Result<(), event_core::dispatch::BuildErrors> {
+    /// use event_sea_orm::{SeaStorage, prelude::*};
+    /// let dispatcher = Dispatcher::builder(SeaStorage::from(db).one_writer()).build()?;
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn one_writer(mut self) -> Self {
+        self.one_writer = true;
+        self
+    }
+
     /// The connection.
     pub fn db(&self) -> &DatabaseConnection {
         &self.db
@@ -210,10 +227,12 @@ impl Storage for SeaStorage {
     }
 
     async fn keep(&self, transaction: &InboxTransaction, name: &'static str) -> Result<(), StorageError> {
+        self.answer(transaction.undo_dropped()).await?;
         self.control(transaction, &format!("RELEASE SAVEPOINT {name}")).await
     }
 
     async fn undo(&self, transaction: &InboxTransaction, name: &'static str) -> Result<(), StorageError> {
+        transaction.forget_dropped();
         self.control(transaction, &format!("ROLLBACK TO SAVEPOINT {name}")).await?;
         self.control(transaction, &format!("RELEASE SAVEPOINT {name}")).await
     }

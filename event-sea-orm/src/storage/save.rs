@@ -17,26 +17,35 @@ impl SeaStorage {
     }
 
     pub(super) async fn save_on<C: ConnectionTrait>(&self, conn: &C, save: &Save) -> Result<(), StorageError> {
+        // First, since it locks all of the inbox's rows.
+        match &save.pause {
+            PauseChange::Unchanged => {}
+            PauseChange::Paused(pause) => self.save_pause(conn, save, Some(pause)).await?,
+            PauseChange::Ended => self.save_pause(conn, save, None).await?,
+        }
         for cursor in &save.cursors {
             self.save_cursor(conn, save, cursor).await?;
         }
         for change in &save.failures {
             self.change_failure(conn, save, change).await?;
         }
-        match &save.pause {
-            PauseChange::Unchanged => Ok(()),
-            PauseChange::Paused(pause) => self.save_pause(conn, save, Some(pause)).await,
-            PauseChange::Ended => self.save_pause(conn, save, None).await,
-        }
+        Ok(())
     }
 
-    /// On all of the inbox's rows, one of which has just been fenced.
+    /// On all of the inbox's rows; what fences it are the cursors behind.
     async fn save_pause<C: ConnectionTrait>(
         &self,
         conn: &C,
         save: &Save,
         pause: Option<&Pause>,
     ) -> Result<(), StorageError> {
+        let lock = self.known_dialect()?.lock_rows(true);
+        if !lock.is_empty() {
+            // In the order in which claims, renewals and saves do.
+            let mut sql = self.sql()?;
+            sql.push("SELECT log FROM event_cursors WHERE inbox = ").bind(save.inbox).push(" ORDER BY log").push(lock);
+            self.query(conn, sql).await?;
+        }
         let mut sql = self.sql()?;
         sql.push("UPDATE event_cursors SET paused_at = ").bind(pause.map(|pause| pause.since));
         sql.push(", paused_until = ").bind(pause.map(|pause| pause.until));

@@ -1,5 +1,7 @@
 //! A dispatcher at work beside a test, and waiting for what it does.
 
+use std::cell::RefCell;
+use std::sync::Once;
 use std::time::Duration;
 
 use event_core::storage::StorageError;
@@ -26,11 +28,16 @@ impl Worker {
     /// Runs the dispatcher on a thread of its own, where all that it tells of (as `tracing`, from INFO on) is noted.
     pub fn start_telling(dispatcher: Dispatcher, told: &Seen) -> Self {
         let (stop, stopped) = oneshot::channel::<()>();
-        let teller = Teller(told.clone());
+        // For the whole process, or what other threads' dispatchers say first would decide what is said at all.
+        static TELLER: Once = Once::new();
+        TELLER.call_once(|| tracing::subscriber::set_global_default(Teller).unwrap());
+        let told = told.clone();
         let run = tokio::task::spawn_blocking(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            let _here = tracing::subscriber::set_default(teller);
-            runtime.block_on(dispatcher.run(async { drop(stopped.await) }))
+            TOLD.set(Some(told));
+            let ended = runtime.block_on(dispatcher.run(async { drop(stopped.await) }));
+            TOLD.take();
+            ended
         });
         Self { stop, run }
     }
@@ -47,8 +54,13 @@ impl Worker {
     }
 }
 
+thread_local! {
+    /// Where this thread's dispatcher is noted.
+    static TOLD: RefCell<Option<Seen>> = const { RefCell::new(None) };
+}
+
 /// Notes what is told.
-struct Teller(Seen);
+struct Teller;
 
 impl tracing::Subscriber for Teller {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
@@ -68,7 +80,7 @@ impl tracing::Subscriber for Teller {
         }
         let mut text = Text(event.metadata().level().to_string());
         event.record(&mut text);
-        self.0.note(text.0);
+        TOLD.with_borrow(|told| told.iter().for_each(|told| told.note(text.0.as_str())));
     }
 
     fn record(&self, _: &span::Id, _: &span::Record<'_>) {}

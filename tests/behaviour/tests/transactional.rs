@@ -6,12 +6,14 @@ use std::sync::{Arc, Mutex};
 
 use behaviour::models::{IssueEvent, IssueEventAction};
 use behaviour::seen::Seen;
-use behaviour::{TestDb, on_every_database, statement};
+use behaviour::{Kind, TestDb, on_every_database, statement};
 use event_core::dispatch::BuildError;
 use event_core::storage::StorageErrorKind;
 use event_sea_orm::TestKit;
 use event_sea_orm::prelude::*;
-use sea_orm::{ConnectionTrait, DbErr, Statement};
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DbErr, Statement, TransactionError, TransactionSession, TransactionTrait,
+};
 
 // SQLite alone ends a transaction because of a conflict, if it is asked to.
 on_every_database! {
@@ -20,6 +22,7 @@ on_every_database! {
     a_retry_and_the_end_of_its_failure_row_are_one
     a_snooze_undoes_what_was_written
     a_savepoint_undoes_a_part
+    what_begins_in_it_is_a_part_that_can_be_undone
     what_a_handler_records_is_part_of_it
     many_are_recorded_in_it_too
     a_batch_is_bounded_in_time
@@ -27,15 +30,21 @@ on_every_database! {
     a_handler_can_not_end_the_transaction
     the_kit_commits_one_event
     a_connection_beside_the_transaction_is_refused
+    an_error_that_a_handler_swallows_harms_no_other_event
     ; sqlite_only:
     a_transaction_ended_inside_a_handler_is_thrown_away
     a_transaction_that_sqlite_ended_leaves_the_connection_whole
+    nothing_is_written_behind_a_conflict_that_ended_the_transaction
+    ; servers_only:
+    a_deadlock_that_a_handler_swallows_is_thrown_away
+    ; mysql_only:
+    a_statement_that_commits_by_the_way_is_refused
 }
 
 type Doing = Arc<Mutex<std::collections::HashMap<i64, &'static str>>>;
 
 #[derive(Clone, Default)]
-struct Script(Doing, Arc<AtomicUsize>);
+struct Script(Doing, Arc<AtomicUsize>, Arc<AtomicUsize>);
 
 async fn add(txn: &impl ConnectionTrait, event: i64) -> Result<(), DbErr> {
     txn.execute_raw(statement(txn, "INSERT INTO effects (event) VALUES (?)", [event.into()])).await.map(drop)
@@ -63,6 +72,14 @@ async fn act(event: &StoredEvent, txn: Txn<'_>, script: &Script) -> InboxResult 
             assert!(undone.is_err());
             txn.savepoint(async |savepoint| add(&savepoint, -event.id()).await).await?;
         }
+        "parts" => parts(&txn, event.id()).await?,
+        // A part of which nobody says how it ends.
+        "drop" => {
+            let part = txn.begin().await?;
+            add(&part, -event.id()).await?;
+            let within = part.begin().await?;
+            add(&within, -event.id()).await?;
+        }
         "record" => {
             IssueEvent::Commented { comment_id: event.id() }
                 .on(event.subject.id.as_str())
@@ -73,6 +90,10 @@ async fn act(event: &StoredEvent, txn: Txn<'_>, script: &Script) -> InboxResult 
         "record many" => {
             let comments = (1..=3).map(|comment_id| IssueEvent::Commented { comment_id }.on(1).by_system());
             record_many(&txn, comments).await?;
+        }
+        "swallow" => drop(txn.execute_unprepared("INSERT INTO once VALUES (1)").await),
+        "make a table" => {
+            txn.execute_unprepared(" /* by the way */ create table made (n bigint)").await?;
         }
         "slow" => tokio::time::sleep(std::time::Duration::from_millis(30)).await,
         "rollback" => {
@@ -90,9 +111,60 @@ async fn act(event: &StoredEvent, txn: Txn<'_>, script: &Script) -> InboxResult 
                 let _ = txn.execute_unprepared("INSERT OR ROLLBACK INTO once VALUES (1)").await;
             }
         }
+        // The same within a savepoint, and more is written behind it.
+        "end within and go on" => {
+            let ended = txn
+                .savepoint(async |part| {
+                    for _ in 0..2 {
+                        let _ = part.execute_unprepared("INSERT OR ROLLBACK INTO once VALUES (1)").await;
+                    }
+                    Ok::<_, DbErr>(())
+                })
+                .await;
+            script.refused(ended.unwrap_err());
+            script.refused(add(&txn, 1_000).await.unwrap_err());
+            script.refused(txn.begin().await.map(drop).unwrap_err());
+        }
         _ => {}
     }
     handled()
+}
+
+/// Some code that begins a transaction on whatever it is given.
+async fn parts<C: TransactionTrait>(db: &C, event: i64) -> Result<(), DbErr> {
+    let kept = db.begin().await?;
+    add(&kept, event * 10).await?;
+    kept.commit().await?;
+    let undone = db.begin().await?;
+    add(&undone, -1).await?;
+    let within = undone.begin().await?;
+    add(&within, -2).await?;
+    within.commit().await?;
+    undone.rollback().await?;
+    let failed = db
+        .transaction(|part| {
+            Box::pin(async move {
+                add(part, -3).await?;
+                Err::<(), _>(DbErr::Custom("changed my mind".to_owned()))
+            })
+        })
+        .await;
+    assert!(matches!(failed, Err(TransactionError::Transaction(_))), "{failed:?}");
+    // Where a statement fails in a part and that is undone, the rest goes on: also on PostgreSQL.
+    let failing = db.begin().await?;
+    add(&failing, -4).await?;
+    assert!(failing.execute_unprepared("INSERT INTO nowhere VALUES (1)").await.is_err());
+    drop(failing);
+    let kept = db.transaction(|part| Box::pin(async move { add(part, event * 100).await })).await;
+    kept.map_err(|error| DbErr::Custom(error.to_string()))
+}
+
+impl Script {
+    /// Notes a refusal, which says what happened.
+    fn refused(&self, error: DbErr) {
+        assert!(error.to_string().contains("the database ended the inbox's transaction"), "{error}");
+        self.2.fetch_add(1, Relaxed);
+    }
 }
 
 #[inbox(on(Closed))]
@@ -196,6 +268,32 @@ async fn a_savepoint_undoes_a_part(db: &TestDb) {
     record(db, 2).await;
     kit.drain().await.unwrap();
     assert_eq!(effects(db).await, "-1 1 2");
+}
+
+async fn what_begins_in_it_is_a_part_that_can_be_undone(db: &TestDb) {
+    let (kit, script, _) = kit(db, "project").await;
+    script.0.lock().unwrap().extend([(1, "parts"), (2, "drop"), (4, "drop")]);
+    record(db, 4).await;
+    let report = kit.run_to_end().await.unwrap();
+    assert_eq!((effects(db).await.as_str(), report.total().handled), ("1 2 3 4 10 100", 4));
+    assert_eq!(report.total().failed, 0);
+}
+
+async fn nothing_is_written_behind_a_conflict_that_ended_the_transaction(db: &TestDb) {
+    let (kit, script, _) = kit(db, "project").await;
+    db.sql("CREATE TABLE once (it bigint PRIMARY KEY)").await.unwrap();
+    script.0.lock().unwrap().insert(2, "end within and go on");
+    record(db, 3).await;
+    assert!(kit.drain().await.is_err());
+    assert_eq!(effects(db).await, "");
+    assert_eq!(script.2.load(Relaxed), 2 * 3, "in the batch, and again in its second run");
+    script.0.lock().unwrap().clear();
+    while kit.run_to_end().await.is_err() {}
+    // The pool has one connection; another one sees what was committed on it.
+    let other = db.another(1).await;
+    let count = Statement::from_string(other.get_database_backend(), "SELECT count(*) FROM effects");
+    let row = other.query_one_raw(count).await.unwrap().unwrap();
+    assert_eq!((row.try_get_by_index::<i64>(0).unwrap(), effects(db).await.as_str()), (3, "1 2 3"));
 }
 
 async fn what_a_handler_records_is_part_of_it(db: &TestDb) {
@@ -322,4 +420,111 @@ async fn a_connection_beside_the_transaction_is_refused(db: &TestDb) {
         matches!(errors.iter().next(), Some(BuildError::TransactionAndConnection { inbox: "both", .. })),
         "{errors}"
     );
+}
+
+async fn an_error_that_a_handler_swallows_harms_no_other_event(db: &TestDb) {
+    let (kit, script, _) = kit(db, "project").await;
+    db.sql("CREATE TABLE once (it bigint PRIMARY KEY)").await.unwrap();
+    db.sql("INSERT INTO once VALUES (1)").await.unwrap();
+    script.0.lock().unwrap().insert(2, "swallow");
+    record(db, 4).await;
+    while kit.run_to_end().await.is_err() {}
+    let dead: Vec<_> = kit.dead_letters().await.unwrap().iter().map(|letter| letter.key.event.id).collect();
+    if db.kind() == Kind::Postgres {
+        // A statement that fails is the end of its transaction there: what the handler wrote before can't be kept.
+        assert_eq!((effects(db).await.as_str(), dead), ("1 3 4", vec![2]));
+    } else {
+        assert_eq!((effects(db).await.as_str(), dead), ("1 2 3 4", vec![]));
+    }
+}
+
+/// Whom a handler makes a deadlock with, once.
+#[derive(Clone)]
+struct Partner {
+    db: DatabaseConnection,
+    kind: Kind,
+    knots: Arc<AtomicUsize>,
+}
+
+impl Partner {
+    /// Wants what the other has, and has what the other wants; and it is the other's transaction that is ended.
+    async fn knot(&self, txn: &Txn<'_>) -> Result<(), DbErr> {
+        txn.execute_unprepared("UPDATE knots SET n = n + 1 WHERE id = 1").await?;
+        let partner = self.db.begin().await?;
+        match self.kind {
+            // Who notices it first ends itself.
+            Kind::Postgres => partner.execute_unprepared("SET LOCAL deadlock_timeout = '1h'").await?,
+            // Who has changed less is ended.
+            _ => partner.execute_unprepared("UPDATE knots SET n = n + 1 WHERE id > 2").await?,
+        };
+        partner.execute_unprepared("UPDATE knots SET n = n + 1 WHERE id = 2").await?;
+        let waiting = tokio::spawn(async move {
+            let ended = partner.execute_unprepared("UPDATE knots SET n = n + 1 WHERE id = 1").await;
+            partner.rollback().await.unwrap();
+            ended
+        });
+        let waits = match self.kind {
+            Kind::Postgres => {
+                "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            }
+            _ => {
+                "SELECT 1 FROM information_schema.innodb_trx JOIN information_schema.processlist \
+                 ON id = trx_mysql_thread_id WHERE db = database() AND trx_state = 'LOCK WAIT'"
+            }
+        };
+        while self.db.query_all_raw(statement(&self.db, waits, [])).await?.is_empty() {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        let knotted = txn.execute_unprepared("UPDATE knots SET n = n + 1 WHERE id = 2").await;
+        waiting.await.unwrap()?;
+        self.knots.fetch_add(1, Relaxed);
+        knotted.map(drop)
+    }
+}
+
+#[inbox(on(Closed))]
+async fn project_with_a_knot(event: Event<IssueEvent>, txn: Txn<'_>, State(partner): State<Partner>) -> InboxResult {
+    add(&txn, event.id()).await?;
+    if event.id() == 2 && partner.knots.load(Relaxed) == 0 {
+        // It takes the error for no harm, and writes on: outside of the transaction, were it let.
+        let swallowed = partner.knot(&txn).await;
+        assert!(swallowed.is_err());
+        let behind = add(&txn, 1_000).await.unwrap_err();
+        if partner.kind == Kind::MySql {
+            assert!(behind.to_string().contains("the database ended the inbox's transaction"), "{behind}");
+        }
+        assert!(txn.savepoint(async |part| add(&part, 1_000).await).await.is_err());
+    }
+    handled()
+}
+
+async fn a_deadlock_that_a_handler_swallows_is_thrown_away(db: &TestDb) {
+    for sql in ["CREATE TABLE effects (event bigint NOT NULL)", "CREATE TABLE knots (id bigint PRIMARY KEY, n bigint)"]
+    {
+        db.sql(sql).await.unwrap();
+    }
+    let rows: Vec<_> = (1..=50).map(|id| format!("({id}, 0)")).collect();
+    db.sql(&format!("INSERT INTO knots VALUES {}", rows.join(", "))).await.unwrap();
+    let partner = Partner { db: db.another(3).await, kind: db.kind(), knots: Arc::default() };
+    let state = partner.clone();
+    let kit = TestKit::new(&**db, |dispatcher| dispatcher.state(state).only(["project_with_a_knot"])).await.unwrap();
+    record(db, 4).await;
+    let mut errors = 0;
+    while kit.run_to_end().await.is_err() {
+        errors += 1;
+        assert!(errors < 5);
+    }
+    assert_eq!(partner.knots.load(Relaxed), 1);
+    assert_eq!(effects(db).await, "1 2 3 4", "all of them, and each once");
+    assert_eq!(kit.dead_letters().await.unwrap().len(), 0);
+}
+
+async fn a_statement_that_commits_by_the_way_is_refused(db: &TestDb) {
+    let (kit, script, _) = kit(db, "project").await;
+    script.0.lock().unwrap().insert(2, "make a table");
+    record(db, 4).await;
+    while kit.run_to_end().await.is_err() {}
+    assert_eq!(effects(db).await, "1 3 4", "nothing was committed without its cursor, and so nothing is there twice");
+    let dead = kit.dead_letters().await.unwrap().remove(0);
+    assert!(dead.error.contains("CREATE"), "{}", dead.error);
 }

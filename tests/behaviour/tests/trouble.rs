@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use behaviour::models::IssueEvent;
 use behaviour::seen::Seen;
+use behaviour::worker::{Worker, until};
 use behaviour::{TestDb, on_every_database};
 use event_core::storage::StorageErrorKind;
 use event_sea_orm::migration;
@@ -137,9 +138,9 @@ async fn a_locked_database_is_waited_for_while_running(db: &TestDb) {
     let impatient = impatient(db).await;
     let dispatcher = dispatcher(&impatient, &seen);
     dispatcher.register().await.unwrap();
-    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let running = dispatcher.clone();
-    let run = tokio::spawn(async move { running.run(async { drop(stopped.await) }).await });
+    let worker = Worker::start(dispatcher);
+    // Once it runs: an error at the start would end it.
+    until("the claim", async || db.text("SELECT owner FROM event_cursors").await != "-").await;
     record(db).await;
     seen.wait_for(1).await;
     // Long enough for saves and renewals to fail.
@@ -148,11 +149,8 @@ async fn a_locked_database_is_waited_for_while_running(db: &TestDb) {
     tokio::time::sleep(Duration::from_millis(700)).await;
     holder.commit().await.unwrap();
     record(db).await;
-    while !["1", "2", "3"].iter().all(|id| seen.lines().contains(&(*id).to_owned())) {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    drop(stop);
-    run.await.unwrap().unwrap();
+    until("all three", async || ["1", "2", "3"].iter().all(|id| seen.lines().contains(&(*id).to_owned()))).await;
+    worker.stop().await;
 }
 
 fn immediate() -> sea_orm::TransactionOptions {

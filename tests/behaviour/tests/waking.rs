@@ -18,6 +18,7 @@ on_every_database! {
     an_idle_worker_is_told
     nobody_is_told_while_no_worker_sleeps
     a_worker_that_loses_its_connections_polls_and_listens_again
+    an_idle_worker_asks_rarely
 }
 
 #[inbox]
@@ -95,5 +96,26 @@ async fn a_worker_that_loses_its_connections_polls_and_listens_again(db: &TestDb
     record_elsewhere(db).await;
     until("the event is handled", async || seen.lines().len() == 1).await;
     until("the worker says that it sleeps again", async || sleepers(db).await == 1).await;
+    worker.stop().await;
+}
+
+/// A few questions a second, by the server's own count; at the fastest pace it would be hundreds.
+async fn an_idle_worker_asks_rarely(db: &TestDb) {
+    let seen = Seen::default();
+    let dispatcher =
+        Dispatcher::builder(&**db).state(seen.clone()).poll(Duration::from_millis(2), Duration::from_secs(1));
+    let dispatcher = dispatcher.build().unwrap();
+    dispatcher.register().await.unwrap();
+    let worker = Worker::start(dispatcher);
+    until("the worker says that it sleeps", async || sleepers(db).await == 1).await;
+    let transactions = async || {
+        db.number("SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = current_database()").await
+    };
+    // It grows slower step by step.
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    let before = transactions().await;
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    let asked = transactions().await - before;
+    assert!(asked <= 30, "{asked} transactions in six seconds");
     worker.stop().await;
 }

@@ -6,8 +6,9 @@ use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use behaviour::{connect, statement};
 use event_sea_orm::prelude::*;
-use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, Statement};
+use sea_orm::ConnectionTrait;
 use serde::{Deserialize, Serialize};
 
 /// A subject without a table.
@@ -22,16 +23,14 @@ enum CounterEvent {
 /// Exactly once: the effect is in the transaction that saves the cursor.
 #[inbox(start = beginning)]
 async fn projection(event: Event<CounterEvent>, txn: Txn<'_>) -> InboxResult {
-    let sql = "INSERT INTO effects (event) VALUES (?)";
-    txn.execute_raw(Statement::from_sql_and_values(txn.get_database_backend(), sql, [event.id().into()])).await?;
+    txn.execute_raw(statement(&txn, "INSERT INTO effects (event) VALUES (?)", [event.id().into()])).await?;
     handled()
 }
 
 /// The same, and every seventh event fails at first.
 #[inbox(start = beginning, retry(max_attempts = 50, backoff = exponential, base = "1ms", max_wait = "5ms"))]
 async fn stumbling_projection(event: Event<CounterEvent>, txn: Txn<'_>, attempt: Attempt) -> InboxResult {
-    let sql = "INSERT INTO stumbling_effects (event) VALUES (?)";
-    txn.execute_raw(Statement::from_sql_and_values(txn.get_database_backend(), sql, [event.id().into()])).await?;
+    txn.execute_raw(statement(&txn, "INSERT INTO stumbling_effects (event) VALUES (?)", [event.id().into()])).await?;
     if event.id() % 7 == 0 && attempt.number == 1 {
         return Err(InboxError::new("stumbled after it wrote"));
     }
@@ -49,17 +48,9 @@ async fn mailer(event: Event<CounterEvent>, State(file): State<Arc<File>>) -> In
     handled()
 }
 
-async fn connect(url: &str) -> DatabaseConnection {
-    let mut options = ConnectOptions::new(url);
-    options.max_connections(4).sqlx_logging(false);
-    let db = Database::connect(options).await.unwrap();
-    db.execute_unprepared("PRAGMA journal_mode = WAL").await.unwrap();
-    db
-}
-
 /// Records from several tasks, some of it rolled back; says each event that was committed.
 async fn record(url: &str, events: u64, writers: u64) {
-    let db = connect(url).await;
+    let db = connect(url, 4).await;
     let tasks: Vec<_> = (0..writers)
         .map(|writer| {
             let db = db.clone();
@@ -89,7 +80,7 @@ async fn dispatcher(url: &str, file: &str) -> Dispatcher {
     let file = OpenOptions::new().create(true).append(true).open(file).unwrap();
     // Pages and saves small and quick, so that a kill finds many different moments.
     let builder =
-        Dispatcher::builder(connect(url).await).state(Arc::new(file)).page(20).batch(8, Duration::from_millis(20));
+        Dispatcher::builder(connect(url, 4).await).state(Arc::new(file)).page(20).batch(8, Duration::from_millis(20));
     builder.lease(Duration::from_millis(200)).build().unwrap()
 }
 

@@ -1,4 +1,4 @@
-//! One process records on a SQLite file while the dispatching one is killed again and again.
+//! One process records while the dispatching one is killed again and again.
 //!
 //! `CRASH_KILLS` and `CRASH_EVENTS` make it longer.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
@@ -9,8 +9,11 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use event_sea_orm::migrate;
-use sea_orm::{ConnectionTrait, Database, DatabaseConnection, Statement};
+use behaviour::{Kind, TestDb, on_every_database};
+
+on_every_database! {
+    killed_workers_lose_nothing_and_double_no_transactional_effect
+}
 
 fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().map_or(default, |text| text.parse().unwrap())
@@ -20,9 +23,8 @@ fn crash(args: &[&str]) -> Child {
     Command::new(env!("CARGO_BIN_EXE_crash")).args(args).stdout(Stdio::piped()).spawn().unwrap()
 }
 
-async fn ids(db: &DatabaseConnection, sql: &str) -> Vec<i64> {
-    let rows = db.query_all_raw(Statement::from_string(db.get_database_backend(), sql)).await.unwrap();
-    rows.iter().map(|row| row.try_get_by_index(0).unwrap()).collect()
+async fn ids(db: &TestDb, sql: &str) -> Vec<i64> {
+    db.rows(sql).await.iter().map(|id| id.parse().unwrap()).collect()
 }
 
 /// How many of `expected` are missing from `found`, how many are there more than once, and how many nobody expects.
@@ -41,22 +43,19 @@ fn read_ids(path: &Path) -> Vec<i64> {
     std::fs::read_to_string(path).unwrap().lines().map(|line| line.parse().unwrap()).collect()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn killed_workers_lose_nothing_and_double_no_transactional_effect() {
-    let (kills, events) = (setting("CRASH_KILLS", 25), setting("CRASH_EVENTS", 4_000));
+async fn killed_workers_lose_nothing_and_double_no_transactional_effect(db: &TestDb) {
+    // On servers the torture does this and much more.
+    let kills = setting("CRASH_KILLS", if db.kind() == Kind::Sqlite { 25 } else { 10 });
+    let events = setting("CRASH_EVENTS", 4_000);
+    let url = db.url();
     let dir = tempfile::tempdir().unwrap();
-    let url = format!("sqlite://{}?mode=rwc", dir.path().join("events.db").display());
     let mails = dir.path().join("mails");
     let file = mails.display().to_string();
-    let db = Database::connect(&url).await.unwrap();
-    db.execute_unprepared("PRAGMA journal_mode = WAL").await.unwrap();
-    // Linked here too, so that the log is made: the enum is the worker's, the shared log everybody's.
-    migrate(&db).await.unwrap();
     for table in ["effects", "stumbling_effects"] {
-        db.execute_unprepared(&format!("CREATE TABLE {table} (event bigint NOT NULL)")).await.unwrap();
+        db.sql(&format!("CREATE TABLE {table} (event bigint NOT NULL)")).await.unwrap();
     }
 
-    let mut recorder = crash(&["record", &url, &events.to_string(), "6"]);
+    let mut recorder = crash(&["record", url, &events.to_string(), "6"]);
     let mut out = recorder.stdout.take().unwrap();
     // Read beside, or the pipe fills and the recorder waits.
     let acknowledged = std::thread::spawn(move || {
@@ -66,7 +65,7 @@ async fn killed_workers_lose_nothing_and_double_no_transactional_effect() {
     });
     let mut seed = fastrand_seed();
     for _ in 0..kills {
-        let mut worker = crash(&["dispatch", &url, &file]);
+        let mut worker = crash(&["dispatch", url, &file]);
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         // Past the lease of the one killed before, and then some.
         tokio::time::sleep(Duration::from_millis(220 + (seed >> 33) % 700)).await;
@@ -78,14 +77,14 @@ async fn killed_workers_lose_nothing_and_double_no_transactional_effect() {
     let mut acknowledged = acknowledged.join().unwrap();
     acknowledged.sort_unstable();
     let delivered = read_ids(&mails).len();
-    assert!(crash(&["drain", &url, &file]).wait().unwrap().success());
+    assert!(crash(&["drain", url, &file]).wait().unwrap().success());
 
-    let committed = ids(&db, "SELECT id FROM events ORDER BY id").await;
+    let committed = ids(db, "SELECT id FROM events ORDER BY id").await;
     assert_eq!(acknowledged, committed, "what was acknowledged is there, and nothing else");
-    let (lost, doubled, strange) = compare(&committed, &ids(&db, "SELECT event FROM effects").await);
-    let (lost2, doubled2, strange2) = compare(&committed, &ids(&db, "SELECT event FROM stumbling_effects").await);
+    let (lost, doubled, strange) = compare(&committed, &ids(db, "SELECT event FROM effects").await);
+    let (lost2, doubled2, strange2) = compare(&committed, &ids(db, "SELECT event FROM stumbling_effects").await);
     let (lost3, repeated, strange3) = compare(&committed, &read_ids(&mails));
-    let dead = ids(&db, "SELECT count(*) FROM event_failures").await[0];
+    let dead = ids(db, "SELECT count(*) FROM event_failures").await[0];
     println!(
         "kills {kills}, committed {}, {delivered} mailed before the last worker; transactional: lost {lost}, doubled {doubled}; with failures: lost {lost2}, doubled \
          {doubled2}; others: lost {lost3}, repeated {repeated}; failure rows left {dead}",

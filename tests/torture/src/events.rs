@@ -14,14 +14,26 @@ pub(crate) enum TallyEvent {
     Counted { number: i64 },
     /// Recorded while the subject's row is locked, so that ids follow the order of the commits.
     Stepped { number: i64 },
-    /// The ones that handlers have trouble with; a fatal one ends the process.
-    Troubled { number: i64, fatal: bool },
+    /// The ones that handlers have trouble with.
+    Troubled { number: i64, trouble: Trouble },
     /// The ones that handlers answer with an event of their own.
     Asked { number: i64 },
     /// The answer of a transactional handler.
     Echoed { number: i64 },
     /// The answer of a plain handler, under an idempotency key.
     Relayed { number: i64 },
+}
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Trouble {
+    /// Errors and panics.
+    Common,
+    /// What costs an inbox some time: time-outs, deadlocks, transactions that end in the middle.
+    Grave,
+    /// The end of the process that handles it.
+    Fatal,
 }
 
 /// The other log.

@@ -37,11 +37,28 @@
 //! The long runs:
 //!
 //! ```text
-//! cargo run --release -p torture -- --database postgres://postgres@127.0.0.1:5432/postgres --events 1000000 --kills 100
-//! cargo run --release -p torture -- --database mysql://root@127.0.0.1:3306/test --events 200000 --kills 50
+//! cargo run --release -p torture -- --database postgres://postgres@127.0.0.1:5432/postgres --events 1000000 --kills 100 \
+//!     --batch 400 --chaos-every 4000 --lag 50000
+//! cargo run --release -p torture -- --database mysql://root@127.0.0.1:3306/test --events 200000 --kills 50 \
+//!     --batch 200 --chaos-every 4000 --lag 20000
 //! ```
 //!
-//! With 300 writers, prepared transactions and a server that may be crashed: a server of one's own (README of this folder).
+//! Servers that others use are neither restarted nor reconfigured. One's own, for 300 writers, prepared transactions, restarts
+//! and crashes, where `CTL` is a script that stops it (`pg_ctl -m fast` or `-m immediate stop`; `kill` or `kill -9`) and
+//! starts it again:
+//!
+//! ```text
+//! initdb -D DIR -U postgres; echo "port = 55432
+//! max_connections = 400
+//! max_prepared_transactions = 20
+//! wal_writer_delay = 10s
+//! bgwriter_lru_maxpages = 0" >> DIR/postgresql.conf; pg_ctl -D DIR -w start
+//! torture --database postgres://postgres@127.0.0.1:55432/postgres --seconds 300 --writers 300 \
+//!     --restart-server "CTL fast" --crash-server "CTL immediate"
+//! ```
+//!
+//! (The last two settings leave more for a crash to un-happen; with `--lag 200` workers are near enough to the end of the log
+//! to have handled it.)
 
 mod database;
 mod events;

@@ -71,6 +71,9 @@ pub(crate) struct RunOptions {
     /// Writers wait while an inbox is so many events behind.
     #[arg(long, value_name = "N", default_value_t = 5_000)]
     pub(crate) lag: u64,
+    /// The largest batch that a writer records at once; larger ones make for more events.
+    #[arg(long, value_name = "N", default_value_t = 40)]
+    pub(crate) batch: usize,
     /// Seconds without any progress after which the run counts as stalled.
     #[arg(long, value_name = "N", default_value_t = 60)]
     pub(crate) patience: u64,

@@ -18,6 +18,8 @@ pub(crate) struct RecordOrders {
     pub(crate) seed: u64,
     /// Writers wait while an inbox is so many events behind.
     pub(crate) lag: u64,
+    /// The largest batch.
+    pub(crate) batch: usize,
     /// Whether it records an event that ends the workers' processes.
     pub(crate) fatal: bool,
     /// Whether the server takes PREPARE TRANSACTION.

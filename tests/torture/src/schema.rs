@@ -6,8 +6,6 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr};
 pub(crate) const RECORDERS_KNOTS: std::ops::Range<i64> = 1..9;
 /// Rows that a handler and its partner lock in the wrong order.
 pub(crate) const HANDLERS_KNOTS: std::ops::Range<i64> = 11..15;
-/// Rows that give a handler's partner weight: a database prefers to end the lighter transaction of a deadlock.
-pub(crate) const WEIGHTS: std::ops::Range<i64> = 101..141;
 /// Subjects whose recorders lock their row.
 pub(crate) const SUBJECTS: std::ops::Range<i64> = 1..41;
 /// What `clash` holds already, so that inserting it fails.
@@ -29,13 +27,14 @@ pub(crate) async fn create(db: &DatabaseConnection) -> Result<(), DbErr> {
         "CREATE TABLE totals (inbox varchar(64) NOT NULL PRIMARY KEY, effects bigint NOT NULL)".to_owned(),
         "CREATE TABLE clash (id bigint NOT NULL PRIMARY KEY)".to_owned(),
         "CREATE TABLE knots (id bigint NOT NULL PRIMARY KEY, turns bigint NOT NULL)".to_owned(),
+        "CREATE TABLE ballast (number bigint NOT NULL)".to_owned(),
         "CREATE TABLE subjects (id bigint NOT NULL PRIMARY KEY, steps bigint NOT NULL)".to_owned(),
         "CREATE TABLE strangers (id bigint NOT NULL PRIMARY KEY, visits bigint NOT NULL)".to_owned(),
     ];
     for table in tables {
         db.execute_unprepared(&table).await?;
     }
-    let knots = RECORDERS_KNOTS.chain(HANDLERS_KNOTS).chain(WEIGHTS);
+    let knots = RECORDERS_KNOTS.chain(HANDLERS_KNOTS);
     fill(db, "knots", knots).await?;
     fill(db, "subjects", SUBJECTS).await?;
     fill(db, "strangers", 1..9).await?;

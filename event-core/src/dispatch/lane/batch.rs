@@ -170,6 +170,10 @@ impl<S: Storage> Lane<S> {
         batch: Vec<Taken>,
         results: Vec<InboxResult>,
     ) -> Result<(), StorageError> {
+        if batch.len() >= self.shared.options.batch {
+            let ids = i64::try_from(batch.len()).unwrap_or(i64::MAX);
+            self.logs.iter_mut().for_each(|log| log.look_ahead(ids));
+        }
         let mut batch = batch.into_iter();
         for (taken, result) in batch.by_ref().take(results.len()).zip(results) {
             if let Some(order) = &mut self.order {

@@ -6,15 +6,19 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::cursor::{CEILING_BLOCK, CEILING_BLOCK_MIN, Cursor, IdSet, SavedCursor};
+use crate::clock::Clock;
+use crate::cursor::{CEILING_BLOCK_MIN, Cursor, IdSet, SavedCursor};
 use crate::dispatch::plan::Filter;
 use crate::dispatch::tail::{Page, Tail};
+use crate::dispatch::vitals::LogVitals;
 use crate::inbox::LoadedEvent;
 use crate::names::LogName;
 use crate::storage::{CursorSave, LoadedCursor, Storage, StorageError};
 
+use super::signs::Signs;
+
 /// A block of the ceiling that is used up faster than this is too short.
-const PACE: Duration = Duration::from_secs(1);
+const PACE: Duration = Duration::from_millis(200);
 
 /// The lane's part in one log.
 pub(super) struct LogLane<S: Storage> {
@@ -36,14 +40,23 @@ pub(super) struct LogLane<S: Storage> {
     /// How far the ceiling is raised next, and when it was raised last.
     block: i64,
     raised_at: Instant,
+    signs: Signs,
 }
 
 impl<S: Storage> LogLane<S> {
-    pub(super) fn new(loaded: &LoadedCursor, filter: Filter, tail: Arc<Tail>) -> Self {
+    pub(super) fn new(
+        loaded: &LoadedCursor,
+        filter: Filter,
+        tail: Arc<Tail>,
+        vitals: Arc<LogVitals>,
+        clock: Clock,
+    ) -> Self {
+        let cursor = Cursor::load(loaded.cursor.clone());
         Self {
             name: loaded.log.clone(),
             filter,
-            cursor: Cursor::load(loaded.cursor.clone()),
+            signs: Signs::new(vitals, clock, &cursor),
+            cursor,
             saves: loaded.saves,
             stored: loaded.cursor.clone(),
             tail,
@@ -84,11 +97,11 @@ impl<S: Storage> LogLane<S> {
         None
     }
 
-    /// Raises the ceiling: further each time while the last block lasted less than a second, so that a backlog costs few saves,
-    /// and by little at a slow pace, so that a crash leaves few suspects.
-    pub(super) fn raise_ceiling(&mut self, id: i64) {
+    /// Raises the ceiling: further each time while the last block did not last long, so that a backlog costs few saves, and by
+    /// little at a slow pace, so that a crash leaves few suspects: each costs two saves at the takeover.
+    pub(super) fn raise_ceiling(&mut self, id: i64, most: i64) {
         let fast = self.raised_at.elapsed() < PACE;
-        self.block = if fast { (self.block * 2).min(CEILING_BLOCK) } else { CEILING_BLOCK_MIN };
+        self.block = if fast { (self.block * 2).min(most).max(CEILING_BLOCK_MIN) } else { CEILING_BLOCK_MIN };
         self.raised_at = Instant::now();
         self.cursor.raise_ceiling(id, self.block);
         self.dirty = true;
@@ -101,6 +114,10 @@ impl<S: Storage> LogLane<S> {
             return Ok(false);
         }
         let page = self.read_page(storage, inbox).await?;
+        if let Some(left) = &self.page {
+            self.signs.leave(&self.cursor, left);
+        }
+        self.signs.read(&self.cursor, &page);
         let some = !page.events.is_empty();
         self.page = Some(page);
         self.at = 0;
@@ -125,6 +142,7 @@ impl<S: Storage> LogLane<S> {
             let page = if known { Some(self.tail.read(storage, high, &IdSet::new()).await?) } else { None };
             let look = storage.look(&self.name, self.cursor.missing(), &mut self.proof).await?;
             self.looked_at = self.cursor.missing().clone();
+            self.signs.held_by(look.holder);
             match page {
                 Some(page) if look.still => return Ok(page),
                 _ => ripe = look.ripe,
@@ -135,6 +153,14 @@ impl<S: Storage> LogLane<S> {
         let found: IdSet = page.events.iter().map(|event| event.stored().id()).collect();
         self.close_holes(ripe, &found, inbox);
         Ok(page)
+    }
+
+    /// Covers what comes next, in a save that is made anyway: a transactional inbox saves at every batch, and in a backlog the
+    /// next one needs no save of its own before it starts.
+    pub(super) fn look_ahead(&mut self, ids: i64) {
+        if self.dirty && !self.cursor.may_start(self.cursor.high() + ids) {
+            self.cursor.raise_ceiling(self.cursor.high(), ids);
+        }
     }
 
     /// What a save writes of this log.
@@ -155,6 +181,7 @@ impl<S: Storage> LogLane<S> {
         self.saves += 1;
         save.apply(&mut self.stored);
         self.dirty = false;
+        self.signs.saved(&self.cursor, self.page.as_deref(), self.at);
     }
 
     fn close_holes(&mut self, ripe: IdSet, found: &IdSet, inbox: &str) {

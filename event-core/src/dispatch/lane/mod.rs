@@ -13,6 +13,7 @@ mod orders;
 mod probe;
 mod retries;
 mod saving;
+mod signs;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -115,7 +116,8 @@ impl<S: Storage> Lane<S> {
             let (Some(loaded), Some(tail)) = (loaded, shared.tails.get(name)) else {
                 return Err(no_cursor(plan.name(), name));
             };
-            logs.push(LogLane::new(loaded, filter.clone(), tail.clone()));
+            let vitals = shared.vitals.log(plan.name(), name);
+            logs.push(LogLane::new(loaded, filter.clone(), tail.clone(), vitals, shared.clock.clone()));
         }
         let order =
             if plan.descriptor.settings().ordered { Some(load_order(&shared, &plan, &logs).await?) } else { None };
@@ -126,6 +128,8 @@ impl<S: Storage> Lane<S> {
             longest: shared.options.pause_longest,
         };
         let breaker = Breaker::new(settings, claimed.pause, shared.clock.now());
+        shared.vitals.pauses(plan.name(), breaker.pause());
+        shared.vitals.runs(plan.name());
         let counters = shared.counters.get(plan.name()).cloned().unwrap_or_default();
         let slot = shared.watchdog.slot(plan.name());
         Ok(Self {
@@ -217,6 +221,7 @@ impl<S: Storage> Lane<S> {
     pub(crate) async fn begin_round(&mut self) -> Result<(), StorageError> {
         for log in &mut self.logs {
             log.until = self.shared.storage.newest(&log.name).await?;
+            self.shared.vitals.knows_newest(&log.name, log.until);
         }
         self.refresh_due().await
     }

@@ -14,6 +14,9 @@ impl<S: Storage> Lane<S> {
     /// Takes in what the end of an attempt says of the inbox.
     pub(super) fn watch(&mut self, taken: &Taken, result: &InboxResult, now: DateTime<Utc>) {
         let turn = self.breaker.ended(&taken.event.stored().at, result, now);
+        if self.breaker.is_dirty() {
+            self.shared.vitals.pauses(self.plan.name(), self.breaker.pause());
+        }
         match (turn, self.breaker.pause()) {
             (Turn::Paused, Some(pause)) => {
                 // What is due stays so, and is looked for anew when there is a turn for it.
@@ -60,11 +63,11 @@ impl<S: Storage> Lane<S> {
 
     /// Starts a probe; false if there is nothing to try it on.
     async fn probe(&mut self) -> Result<bool, StorageError> {
-        if self.breaker.event_is_next() {
-            Ok(self.probe_event().await? || self.probe_row().await?)
-        } else {
-            Ok(self.probe_row().await? || self.probe_event().await?)
+        let event_first = self.breaker.event_is_next();
+        if event_first && self.probe_event().await? || self.probe_row().await? {
+            return Ok(true);
         }
+        if event_first { Ok(false) } else { self.probe_event().await }
     }
 
     /// The failure row that is due the longest; one that fails is due later than the others.

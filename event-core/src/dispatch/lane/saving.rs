@@ -3,6 +3,7 @@
 use tokio::time::Instant;
 
 use super::Lane;
+use crate::cursor::CEILING_BLOCK;
 use crate::storage::{Save, Storage, StorageError};
 
 impl<S: Storage> Lane<S> {
@@ -55,11 +56,14 @@ impl<S: Storage> Lane<S> {
 
     /// Sees to it that the stored ceilings cover these events before any of them starts.
     pub(super) async fn cover(&mut self, events: &[(usize, i64)]) -> Result<(), StorageError> {
+        // A transactional inbox saves at every batch: further ahead would only make more suspects.
+        let batch = i64::try_from(self.shared.options.batch).unwrap_or(CEILING_BLOCK);
+        let most = if self.plan.transactional { batch.min(CEILING_BLOCK) } else { CEILING_BLOCK };
         let mut raised = false;
         for &(log, id) in events {
             let log = &mut self.logs[log];
             if !log.cursor.may_start(id) {
-                log.raise_ceiling(id);
+                log.raise_ceiling(id, most);
                 raised = true;
             }
         }

@@ -173,6 +173,7 @@ const NO_TABLE: u16 = 1146;
 const DENIED: u16 = 1142;
 const WRITES: [&str; 3] = ["INSERT", "UPDATE", "DELETE"];
 const NO_TRIGGERS: u16 = 1419;
+const SIGNAL: u16 = 1644;
 /// A lock was waited for too long; a deadlock, or a row newer than the transaction's snapshot (MariaDB's
 /// `innodb_snapshot_isolation`), either of which ended the whole transaction.
 const LOCKED: [u16; 3] = [1205, 1213, 1020];
@@ -186,6 +187,11 @@ const UNREACHABLE: [u16; 18] =
 fn numbered(error: &DbErr) -> Option<(u16, &str)> {
     let error = super::driver_error(error)?.try_downcast_ref::<MySqlDatabaseError>()?;
     Some((error.number(), error.message()))
+}
+
+/// Whether a trigger refused it.
+pub(crate) fn is_signal(error: &DbErr) -> bool {
+    numbered(error).is_some_and(|(number, _)| number == SIGNAL)
 }
 
 /// The index that refused a duplicate. Its name is the last thing in quotes, in whatever language; what was to be written

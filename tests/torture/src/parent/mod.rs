@@ -83,16 +83,22 @@ async fn torture(options: RunOptions, seed: u64, ground: &Ground, folder: &Path)
     load(&options, &db, &mut troop, rng.fork(), &mut report).await?;
     report.load_seconds = begun.elapsed().as_secs_f64();
 
+    let ended = Instant::now();
+    let tell = |what: &str| eprintln!("torture: {what}, {:.1} s after the load", ended.elapsed().as_secs_f64());
+
     // Peace: whoever was stopped goes on, the recorders end, and the workers have to arrive by themselves.
     if let Some(proxy) = &proxy {
         proxy.calm();
     }
     troop.make_peace().await?;
+    tell("the recorders have ended");
     settle::finish_prepared(&db, &mut rng).await?;
     if let Err(stalled) = settle::settle(&options, &db, &mut troop).await? {
         report.reasons.push(format!("stalled: {stalled}"));
     }
-    let hung = troop.dismiss().await?;
+    tell("the workers have arrived, or not");
+    let hung = if options.wrong.is_some() { troop.kill_all()? } else { troop.dismiss().await? };
+    tell("the workers have ended");
     if hung > 0 {
         report.reasons.push(format!("{hung} workers did not end orderly when told to"));
     }
@@ -136,7 +142,9 @@ async fn load(
             }
             if told.elapsed() >= TELL_EVERY {
                 told = Instant::now();
-                eprintln!("torture: {:4} s, {committed} committed, {}", begun.elapsed().as_secs(), troop.deeds);
+                let behind = settle::furthest_behind(db).await.unwrap_or_default();
+                let seconds = begun.elapsed().as_secs();
+                eprintln!("torture: {seconds:4} s, {committed} committed{behind}, {}", troop.deeds);
             }
             if committed == 0 && troop.deeds.exits > HOPELESS {
                 return Err("the children end as soon as they are started: see their logs (--keep)".into());

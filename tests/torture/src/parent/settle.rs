@@ -33,7 +33,7 @@ pub(super) async fn settle(
     troop: &mut Troop,
 ) -> Fallible<Result<(), String>> {
     let (mut least, mut progressed) = (u64::MAX, Instant::now());
-    let mut looked = Instant::now();
+    let (begun, mut looked) = (Instant::now(), Instant::now());
     loop {
         tokio::time::sleep(TICK).await;
         troop.tend()?;
@@ -51,18 +51,33 @@ pub(super) async fn settle(
             }
             Err(error) => vec![error.to_string()],
         };
-        if progressed.elapsed().as_secs() >= options.patience {
+        // A wrong variant is judged by what is there: it need not arrive.
+        let wrong_for_long = options.wrong.is_some() && begun.elapsed().as_secs() >= options.patience;
+        if progressed.elapsed().as_secs() >= options.patience || wrong_for_long {
             return Ok(Err(whats.join("; ")));
         }
     }
 }
 
-async fn remaining(db: &DatabaseConnection) -> Fallible<Remaining> {
-    let mut remaining = Remaining::default();
+/// Which inbox is furthest behind, for people.
+pub(super) async fn furthest_behind(db: &DatabaseConnection) -> Fallible<String> {
+    let newest = newest(db).await?;
+    let cursors = cursors(db).await?.into_iter();
+    let behind = cursors.map(|((inbox, log), cursor)| (newest.get(&log).copied().unwrap_or(0) - cursor.high, inbox));
+    Ok(behind.max().map(|(behind, inbox)| format!(", {inbox} {behind} behind")).unwrap_or_default())
+}
+
+async fn newest(db: &DatabaseConnection) -> Result<BTreeMap<String, i64>, DbErr> {
     let mut newest = BTreeMap::new();
     for log in LOGS {
         newest.insert(log.to_owned(), sql::number(db, &format!("SELECT max(id) FROM {log}"), []).await?);
     }
+    Ok(newest)
+}
+
+async fn remaining(db: &DatabaseConnection) -> Fallible<Remaining> {
+    let mut remaining = Remaining::default();
+    let newest = newest(db).await?;
     let cursors = cursors(db).await?;
     for inbox in inboxes().filter(|inbox| !cursors.keys().any(|(of, _)| of == inbox)) {
         remaining.add(1, format!("{inbox} has no cursor"));

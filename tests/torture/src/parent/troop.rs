@@ -158,6 +158,7 @@ impl Troop {
                     block: self.blocks,
                     seed,
                     lag: recruiting.options.lag,
+                    batch: recruiting.options.batch,
                     fatal,
                     two_phase: recruiting.two_phase,
                     unsafe_commits,
@@ -182,7 +183,13 @@ impl Troop {
         };
         let log = OpenOptions::new().create(true).append(true).open(recruiting.folder.join(format!("{name}.log")))?;
         let mut command = Command::new(std::env::current_exe()?);
-        command.args([role, &orders]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(log);
+        // Panics on purpose are no news.
+        command
+            .env("RUST_BACKTRACE", "0")
+            .args([role, &orders])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(log);
         Ok(command.spawn()?)
     }
 
@@ -272,6 +279,19 @@ impl Troop {
     /// Ends the workers; gives how many had to be killed for that.
     pub(super) async fn dismiss(&mut self) -> Fallible<u64> {
         self.dismiss_kind(Kind::Worker).await
+    }
+
+    /// Kills whoever is left; for those of whom nothing is expected any more.
+    pub(super) fn kill_all(&mut self) -> Fallible<u64> {
+        for post in &mut self.posts {
+            if let State::Running(mut child) | State::Stopped(mut child, _) =
+                std::mem::replace(&mut post.state, State::Dismissed)
+            {
+                child.kill()?;
+                child.wait()?;
+            }
+        }
+        Ok(0)
     }
 
     async fn dismiss_kind(&mut self, kind: Kind) -> Fallible<u64> {

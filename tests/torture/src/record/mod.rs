@@ -8,19 +8,20 @@ mod slow;
 mod two_phase;
 mod undone;
 
+use std::ops::Range;
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use event_core::{Draft, RecordOn as _};
 use event_sea_orm::RecordError;
 use fastrand::Rng;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::events::{AuditEvent, TallyEvent};
+use crate::events::{AuditEvent, TallyEvent, Trouble};
 use crate::numbers::Numbers;
 use crate::process::{RecordOrders, end_with_the_parent};
 use crate::{Fallible, database, sql};
@@ -32,10 +33,13 @@ struct Recorder {
     numbers: Numbers,
     gate: Gate,
     orders: RecordOrders,
-    /// Whether the fatal event is still to be recorded.
-    fatal: AtomicBool,
-    stopping: AtomicBool,
+    /// When an event may be in grave trouble again, and whether the fatal one is still to be recorded.
+    trouble: Mutex<(Instant, bool)>,
+    stopping: watch::Sender<bool>,
 }
+
+/// Grave trouble comes by the clock and not by the number of events, or a fast machine would do nothing else.
+const GRAVE_EVERY: Duration = Duration::from_secs(3);
 
 /// How long writers have to end their transactions at an orderly stop.
 const LAST_TRANSACTIONS: Duration = Duration::from_secs(15);
@@ -49,8 +53,8 @@ pub(crate) async fn run(orders: &str) -> Fallible<ExitCode> {
         db: database::connect_as(&orders.url, orders.connections, orders.unsafe_commits).await?,
         numbers: Numbers::new(orders.block),
         gate: Gate::new(orders.lag),
-        fatal: AtomicBool::new(orders.fatal),
-        stopping: AtomicBool::new(false),
+        trouble: Mutex::new((Instant::now() + GRAVE_EVERY / 4, orders.fatal)),
+        stopping: watch::Sender::new(false),
         orders,
     });
     let mut seeds = Rng::with_seed(recorder.orders.seed);
@@ -62,13 +66,25 @@ pub(crate) async fn run(orders: &str) -> Fallible<ExitCode> {
     let watched = recorder.clone();
     let gate = tokio::spawn(async move { watched.gate.watch(&watched.db).await });
     stop.recv().await;
-    recorder.stopping.store(true, Relaxed);
+    recorder.stopping.send_replace(true);
     recorder.gate.open();
     gate.abort();
     let all = async { while writers.join_next().await.is_some() {} };
     // What hangs beyond that is a transaction that never commits: its connection ends with the process.
     let _ = tokio::time::timeout(LAST_TRANSACTIONS, all).await;
     Ok(ExitCode::SUCCESS)
+}
+
+impl Recorder {
+    /// How bad the next event that is in trouble has it.
+    fn trouble(&self) -> Trouble {
+        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        if trouble.0 > Instant::now() {
+            return Trouble::Common;
+        }
+        trouble.0 = Instant::now() + GRAVE_EVERY;
+        if std::mem::take(&mut trouble.1) { Trouble::Fatal } else { Trouble::Grave }
+    }
 }
 
 /// One writer: one transaction at a time.
@@ -79,7 +95,7 @@ struct Writer {
 
 impl Writer {
     async fn write(mut self, nth: u32) {
-        while !self.recorder.stopping.load(Relaxed) {
+        while !*self.recorder.stopping.borrow() {
             self.recorder.gate.passed().await;
             let played = match nth {
                 0 => self.idle().await,
@@ -111,6 +127,14 @@ impl Writer {
         }
     }
 
+    /// A while in milliseconds, or until the recorder ends.
+    async fn idle_for(&mut self, milliseconds: Range<u64>) {
+        let long = Duration::from_millis(self.rng.u64(milliseconds));
+        let mut stopping = self.recorder.stopping.subscribe();
+        // The sender is the recorder's.
+        let _ = tokio::time::timeout(long, stopping.wait_for(|&stopping| stopping)).await;
+    }
+
     /// A moment, at most so many milliseconds.
     async fn pause(&mut self, at_most: u64) {
         tokio::time::sleep(Duration::from_micros(self.rng.u64(0..at_most * 1_000))).await;
@@ -125,9 +149,7 @@ impl Writer {
         let subject = self.rng.i64(1_000..1_100);
         let tally = match self.rng.u32(0..100) {
             0..78 => TallyEvent::Counted { number },
-            78..84 => {
-                TallyEvent::Troubled { number, fatal: number % 64 == 0 && self.recorder.fatal.swap(false, Relaxed) }
-            }
+            78..84 => TallyEvent::Troubled { number, trouble: self.recorder.trouble() },
             84..90 => TallyEvent::Asked { number },
             _ => return AuditEvent::Noted { number }.on(subject).by_system().into(),
         };

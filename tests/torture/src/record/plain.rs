@@ -27,7 +27,8 @@ impl Writer {
         let db = self.recorder.db.clone();
         db.transact(async |txn| {
             let late = self.is_late(txn).await?;
-            let numbers: Vec<_> = (0..self.rng.usize(2..40)).map(|_| self.next_number()).collect();
+            let numbers: Vec<_> =
+                (0..self.rng.usize(2..self.recorder.orders.batch.max(3))).map(|_| self.next_number()).collect();
             self.ledger(txn, &numbers, late).await?;
             let events: Vec<_> = numbers.iter().map(|&number| self.event(number)).collect();
             record_many(txn, events).await?;

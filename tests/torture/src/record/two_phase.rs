@@ -1,7 +1,5 @@
 //! Two-phase commit (PostgreSQL): prepared on one connection, committed on another one, or never by its recorder.
 
-use std::time::Duration;
-
 use event_sea_orm::{RecordError, SaveDraft as _};
 use sea_orm::{ConnectionTrait as _, TransactionTrait as _};
 
@@ -18,7 +16,7 @@ impl Writer {
         txn.execute_unprepared(&format!("PREPARE TRANSACTION '{name}'")).await?;
         // The session's transaction has ended; the driver's own COMMIT says so with a warning.
         txn.commit().await?;
-        tokio::time::sleep(Duration::from_millis(self.rng.u64(0..4_000))).await;
+        self.idle_for(0..4_000).await;
         let word = match self.rng.u32(0..8) {
             // Left to the parent.
             0 => return Ok(()),

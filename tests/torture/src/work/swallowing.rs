@@ -8,40 +8,51 @@ use sea_orm::{ConnectionTrait as _, DatabaseConnection, DbBackend, DbErr, Transa
 use tokio::sync::oneshot;
 
 use super::{PARTNER_CONNECTIONS, effects};
-use crate::events::TallyEvent;
+use crate::events::{TallyEvent, Trouble};
 use crate::numbers::dice;
-use crate::schema::{HANDLERS_KNOTS, TAKEN, WEIGHTS};
+use crate::schema::{HANDLERS_KNOTS, TAKEN};
 use crate::{database, sql};
+
+/// Rows that the partner writes: a database rather ends the transaction that has written less.
+const BALLAST: usize = 100;
+/// How long the handler waits for its partner.
+const PARTNER_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Whom the handler makes a deadlock with: another session.
 #[derive(Clone)]
 pub(crate) struct Partner(Option<DatabaseConnection>);
 
-#[inbox(on(Troubled), start = beginning, retry(max_attempts = 100, backoff = exponential, base = "5ms", max_wait = "500ms"))]
+#[inbox(on(Troubled), start = beginning, timeout = "5s", retry(max_attempts = 100, backoff = exponential, base = "5ms", max_wait = "500ms"))]
 async fn swallowing(
     event: Event<TallyEvent>,
     txn: Txn<'_>,
     attempt: Attempt,
     State(partner): State<Partner>,
 ) -> InboxResult {
-    let number = event.event.number();
-    effects::write(&txn, "swallowing", number).await?;
-    if attempt.number > 1 {
-        return handled();
+    let TallyEvent::Troubled { number, trouble } = event.event else { return skipped("not in trouble") };
+    // What is written behind the end of the transaction must not stand alone either.
+    let writes_first = dice(number, 22).bool();
+    if writes_first {
+        effects::write(&txn, "swallowing", number).await?;
     }
-    match dice(number, 20).u32(0..1_000) {
-        0..60 => {
-            let swallowed = txn.savepoint(async |txn| clash(&txn).await).await;
-            if swallowed.is_ok() {
-                return Err(InboxError::new("the clash did not clash"));
-            }
-        }
-        60..64 => drop(clash(&txn).await),
-        64..70 => drop(partner.deadlock(&txn, number, true).await),
-        70..73 => drop(partner.deadlock(&txn, number, false).await),
-        _ => {}
+    if attempt.number == 1 {
+        swallow(&txn, number, trouble, &partner).await;
+    }
+    if !writes_first {
+        effects::write(&txn, "swallowing", number).await?;
     }
     handled()
+}
+
+/// An error that the handler does not heed.
+async fn swallow(txn: &Txn<'_>, number: i64, trouble: Trouble, partner: &Partner) {
+    match (trouble, dice(number, 20).u32(0..100)) {
+        (Trouble::Common, 0..3) | (Trouble::Grave, 0..20) => drop(txn.savepoint(async |txn| clash(&txn).await).await),
+        (Trouble::Grave, 20..40) => drop(clash(txn).await),
+        (Trouble::Grave, 40..60) => drop(partner.deadlock(txn, number, true).await),
+        (Trouble::Grave, 60..80) => drop(partner.deadlock(txn, number, false).await),
+        _ => {}
+    }
 }
 
 /// A statement that fails. On SQLite it ends the transaction, too.
@@ -63,7 +74,7 @@ impl Partner {
     }
 
     /// Locks a row that the partner wants, and wants one that the partner has locked. Which of the two transactions is ended
-    /// is the database's choice; the partner has changed more, and waits shorter.
+    /// is the database's choice; the partner has written more, and waits shorter.
     async fn deadlock(&self, txn: &Txn<'_>, number: i64, in_savepoint: bool) -> Result<(), DbErr> {
         let Some(db) = self.0.clone() else { return Ok(()) };
         let mut dice = dice(number, 21);
@@ -74,16 +85,19 @@ impl Partner {
         let (has, had) = oneshot::channel();
         let partner = tokio::spawn(async move {
             let begun = db.begin().await?;
-            let all = "UPDATE knots SET turns = turns + 1 WHERE id >= ? AND id < ?";
-            sql::execute(&begun, all, [WEIGHTS.start.into(), WEIGHTS.end.into()]).await?;
+            let ballast = vec!["(?)"; BALLAST].join(", ");
+            let numbers = std::iter::repeat_n(number.into(), BALLAST);
+            sql::execute(&begun, &format!("INSERT INTO ballast VALUES {ballast}"), numbers).await?;
             turn(&begun, other).await?;
             let _ = has.send(());
             tokio::time::sleep(Duration::from_millis(100)).await;
             turn(&begun, one).await?;
             begun.rollback().await
         });
-        // Without it there is no deadlock, and nothing to swallow.
-        if had.await.is_err() {
+        // Without it there is no deadlock, and nothing to swallow. It may wait itself: for a partner of earlier whose session
+        // the server has not ended yet.
+        if !matches!(tokio::time::timeout(PARTNER_PATIENCE, had).await, Ok(Ok(()))) {
+            partner.abort();
             return Ok(());
         }
         let knotted = match in_savepoint {
