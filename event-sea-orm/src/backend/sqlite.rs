@@ -16,6 +16,7 @@ pub(super) struct Sqlite;
 const BUSY: u32 = 5;
 const LOCKED: u32 = 6;
 const READONLY: u32 = 8;
+const CANTOPEN: u32 = 14;
 
 impl Dialect for Sqlite {
     fn quoted(&self, name: &str) -> String {
@@ -85,6 +86,7 @@ impl Dialect for Sqlite {
         match code & 0xff {
             BUSY | LOCKED => Some(Trouble::Locked),
             READONLY => Some(Trouble::ReadOnly),
+            CANTOPEN => Some(Trouble::Unreachable),
             // A missing table has no code of its own.
             1 => {
                 let (_, table) = error.message().split_once("no such table: ")?;

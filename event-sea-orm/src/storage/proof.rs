@@ -23,6 +23,8 @@ impl SeaStorage {
         missing: &IdSet,
         proof: &mut Proof,
     ) -> Result<Look, StorageError> {
+        #[cfg(not(any(feature = "postgres", feature = "mysql")))]
+        let _ = (log, proof);
         match self.db.get_database_backend() {
             #[cfg(feature = "postgres")]
             DbBackend::Postgres => {
