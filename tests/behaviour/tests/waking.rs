@@ -99,7 +99,7 @@ async fn a_worker_that_loses_its_connections_polls_and_listens_again(db: &TestDb
     worker.stop().await;
 }
 
-/// A few questions a second, by the server's own count; at the fastest pace it would be hundreds.
+/// A few questions a second, by the server's own count; at the fastest pace it would be thousands.
 async fn an_idle_worker_asks_rarely(db: &TestDb) {
     let seen = Seen::default();
     let dispatcher =
@@ -111,11 +111,11 @@ async fn an_idle_worker_asks_rarely(db: &TestDb) {
     let transactions = async || {
         db.number("SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = current_database()").await
     };
-    // It grows slower step by step.
-    tokio::time::sleep(Duration::from_secs(4)).await;
+    // It grows slower step by step, and the server counts what an idle session did up to ten seconds later.
+    tokio::time::sleep(Duration::from_secs(15)).await;
     let before = transactions().await;
-    tokio::time::sleep(Duration::from_secs(6)).await;
+    tokio::time::sleep(Duration::from_secs(10)).await;
     let asked = transactions().await - before;
-    assert!(asked <= 30, "{asked} transactions in six seconds");
+    assert!(asked <= 100, "{asked} transactions in ten seconds");
     worker.stop().await;
 }
