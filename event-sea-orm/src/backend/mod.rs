@@ -8,6 +8,7 @@ mod sql;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
+use chrono::{DateTime, Utc};
 use event_core::storage::Read;
 use event_core::{LogName, NewEvent};
 use sea_orm::{DbBackend, DbErr, Statement, Value};
@@ -96,11 +97,22 @@ pub(crate) trait Dialect: Send + Sync {
     /// The column in a condition that must not choose the index.
     fn without_index(&self, column: &str) -> String;
 
+    /// Pushes the condition of a keyset page: older than this time, or of this time with a lower id.
+    fn older(&self, sql: &mut Sql<'_>, occurred_at: DateTime<Utc>, id: i64) {
+        sql.push("(occurred_at, id) < (").bind(occurred_at).push(", ").bind(id).push(")");
+    }
+
     /// The type to cast a label to.
     fn text_type(&self) -> &'static str;
 
     /// What the error means, if it is one of ours.
     fn trouble(&self, error: &DbErr) -> Option<Trouble>;
+
+    /// What [`Trouble::Locked`] means to who records, and what to do.
+    fn locked_advice(&self) -> &'static str {
+        "another transaction holds a lock for longer than this one may wait, or the two wait for each other (deadlock). Roll \
+         back and begin the whole transaction again; `db.transact(...)` can be called once more as it is"
+    }
 
     /// An expression: the database's time so many milliseconds from now, in a form that compares as time.
     fn clock(&self, milliseconds: u128) -> String;

@@ -73,6 +73,11 @@ impl Dialect for Sqlite {
         format!("+{column}")
     }
 
+    fn locked_advice(&self) -> &'static str {
+        "another connection holds the database's lock. A transaction that reads before it records has to begin IMMEDIATE: \
+         begin it with `db.transact(...)`; if it did, another one holds the lock for longer than the busy time-out"
+    }
+
     fn text_type(&self) -> &'static str {
         "text"
     }

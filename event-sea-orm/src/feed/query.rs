@@ -176,7 +176,7 @@ impl Query {
             and(sql);
             match branch.log.cmp(&after.log) {
                 std::cmp::Ordering::Equal => {
-                    sql.push("(occurred_at, id) < (").bind(after.occurred_at).push(", ").bind(after.id).push(")");
+                    dialect.older(sql, after.occurred_at, after.id);
                 }
                 std::cmp::Ordering::Less => {
                     sql.push("occurred_at <= ").bind(after.occurred_at);

@@ -75,7 +75,7 @@ async fn insert_piece<C: ConnectionTrait>(
             Err(error) => return Err(failed(error)),
         }
     }
-    Err(RecordError::Locked { log: log.to_owned() })
+    Err(RecordError::Locked { log: log.to_owned(), advice: dialect.locked_advice() })
 }
 
 /// Asked without locks at first: a lock on keys that are not there yet is one on the space between keys, and would have two

@@ -40,15 +40,13 @@ pub enum RecordError {
         /// The log.
         log: String,
     },
-    /// Another connection holds the database's lock.
-    #[error(
-        "the log `{log}` can't be written: another connection holds the database's lock. A transaction that reads before \
-         it records has to begin IMMEDIATE: begin it with `db.transact(...)`; if it did, another one holds the lock for \
-         longer than the busy time-out"
-    )]
+    /// Another transaction holds a lock that this one needs, or each holds one that the other needs.
+    #[error("the log `{log}` can't be written: {advice}")]
     Locked {
         /// The log.
         log: String,
+        /// What it means on this database, and what to do.
+        advice: &'static str,
     },
     /// No connection of the pool became free.
     #[error(
@@ -77,7 +75,7 @@ impl RecordError {
         match dialect.trouble(&error) {
             Some(Trouble::NoTable(log)) => Self::NotMigrated { log },
             Some(Trouble::ReadOnly) => Self::ReadOnly { log },
-            Some(Trouble::Locked) => Self::Locked { log },
+            Some(Trouble::Locked) => Self::Locked { log, advice: dialect.locked_advice() },
             Some(Trouble::Conflict | Trouble::Unreachable) | None => Self::Db(error),
         }
     }

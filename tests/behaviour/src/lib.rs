@@ -103,23 +103,27 @@ impl TestDb {
                 format!("{}&options=-c%20default_transaction_read_only%3Don", self.url)
             }
             // A session can't be made read-only by its URL there; an account can.
-            Home::Server(database) => self.as_reader(&database.name).await,
+            Home::Server(database) => self.as_account(&[&format!("SELECT ON {}.*", database.name)]).await,
         };
         connect(&url, 1).await
     }
 
-    /// The URL of an account that may only read.
-    async fn as_reader(&self, database: &str) -> String {
-        let reader = server::reader(database);
-        for sql in [
-            format!("CREATE USER IF NOT EXISTS {reader} IDENTIFIED BY 'reader'"),
-            format!("GRANT SELECT ON {database}.* TO {reader}"),
-        ] {
-            self.sql(&sql).await.unwrap();
+    /// The URL of this server's account that has these rights and no others: `SELECT ON events`, as GRANT has them.
+    pub async fn as_account(&self, rights: &[&str]) -> String {
+        let Home::Server(database) = &self.home else { panic!("a file has no accounts") };
+        let account = server::account(self.kind, &database.name);
+        self.sql(&match self.kind {
+            Kind::MySql => format!("CREATE USER {account} IDENTIFIED BY 'test'"),
+            _ => format!("CREATE ROLE {account} LOGIN PASSWORD 'test'"),
+        })
+        .await
+        .unwrap();
+        for right in rights {
+            self.sql(&format!("GRANT {right} TO {account}")).await.unwrap();
         }
         let (scheme, rest) = self.url.split_once("://").unwrap();
         let place = rest.split_once('@').map_or(rest, |(_, place)| place);
-        format!("{scheme}://{database}_r:reader@{place}")
+        format!("{scheme}://{}_u:test@{place}", database.name)
     }
 
     /// A way to it that can be cut.

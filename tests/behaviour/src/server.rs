@@ -151,7 +151,9 @@ impl Server {
     /// Drops a database, whoever still is connected to it.
     async fn drop_database(&self, name: &str) -> Result<(), DbErr> {
         if self.kind == Kind::Postgres {
-            return self.run(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await;
+            self.run(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await?;
+            // Its rights were all in the database.
+            return self.run(&format!("DROP ROLE IF EXISTS {}", account(self.kind, name))).await;
         }
         // It would wait for every transaction that has touched one of its tables.
         let connected = format!("SELECT id FROM information_schema.processlist WHERE db = '{name}'");
@@ -159,7 +161,7 @@ impl Server {
             // It may have gone by itself.
             drop(self.run(&format!("KILL {id}")).await);
         }
-        self.run(&format!("DROP USER IF EXISTS {}", reader(name))).await?;
+        self.run(&format!("DROP USER IF EXISTS {}", account(self.kind, name))).await?;
         self.run(&format!("DROP DATABASE IF EXISTS {name}")).await
     }
 
@@ -183,7 +185,7 @@ impl Server {
     }
 }
 
-/// The account of MySQL or MariaDB that may only read this database.
-pub(crate) fn reader(database: &str) -> String {
-    format!("'{database}_r'@'%'")
+/// The account that may less, of a test on this database.
+pub(crate) fn account(kind: Kind, database: &str) -> String {
+    if kind == Kind::MySql { format!("'{database}_u'@'%'") } else { format!("{database}_u") }
 }

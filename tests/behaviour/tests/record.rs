@@ -275,7 +275,7 @@ async fn a_locked_database_says_so(db: &TestDb) {
     models::issue::Entity::find().all(&txn).await.unwrap();
     IssueEvent::Closed.on(1).by_system().save(&writer).await.unwrap();
     let error = IssueEvent::Closed.on(1).by_system().save(&txn).await.unwrap_err();
-    assert!(matches!(&error, RecordError::Locked { log } if log == "events"), "{error:?}");
+    assert!(matches!(&error, RecordError::Locked { log, .. } if log == "events"), "{error:?}");
     assert!(error.to_string().contains("transact"));
     drop(txn);
     // Held for longer than the busy time-out.
@@ -298,7 +298,7 @@ async fn a_lock_that_is_not_given_says_so(db: &TestDb) {
     let held = holder.begin().await.unwrap();
     IssueEvent::Closed.on(1).by_system().key("k").save(&held).await.unwrap();
     let error = IssueEvent::Closed.on(1).by_system().key("k").save(&waiter).await.unwrap_err();
-    assert!(matches!(&error, RecordError::Locked { log } if log == "events"), "{error:?}");
+    assert!(matches!(&error, RecordError::Locked { log, .. } if log == "events"), "{error:?}");
     let error = record_many(&waiter, [IssueEvent::Closed.on(1).by_system().key("k")]).await.unwrap_err();
     assert!(matches!(&error, RecordError::Locked { .. }), "{error:?}");
     // Others are not held up.

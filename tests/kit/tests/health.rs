@@ -52,9 +52,9 @@ impl Worker {
         worker
     }
 
-    /// Waits until its health is so; for an hour of tokio's clock, which runs by itself here.
+    /// Waits until its health is so; for ten minutes of tokio's clock, which runs by itself here.
     async fn until(&self, is_so: impl Fn(&Health) -> bool) -> Health {
-        for _ in 0..36_000 {
+        for _ in 0..6_000 {
             let health = self.dispatcher.health();
             if is_so(&health) {
                 return health;

@@ -2,6 +2,7 @@
 
 pub(crate) mod session;
 
+use chrono::{DateTime, Utc};
 use event_core::cursor::IdSet;
 use event_core::storage::Read;
 use event_core::{LogName, NewEvent};
@@ -71,6 +72,12 @@ impl Dialect for MySql {
 
     fn without_index(&self, column: &str) -> String {
         format!("concat({column}, '')")
+    }
+
+    /// Compared as a row, `(occurred_at, id)` chooses no range of the index: every newer event of the feed would be stepped over.
+    fn older(&self, sql: &mut Sql<'_>, occurred_at: DateTime<Utc>, id: i64) {
+        sql.push("(occurred_at < ").bind(occurred_at);
+        sql.push(" OR (occurred_at = ").bind(occurred_at).push(" AND id < ").bind(id).push("))");
     }
 
     fn text_type(&self) -> &'static str {

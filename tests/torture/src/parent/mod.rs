@@ -121,14 +121,14 @@ async fn load(
 ) -> Fallible<()> {
     let begun = Instant::now();
     let mut chaos = Chaos::new(options, db.clone(), rng.fork());
-    let mut server = ServerActs::new(options, rng.fork());
+    let mut server = ServerActs::new(options, db.clone(), rng.fork());
     let (mut looked, mut told, mut committed) = (Instant::now(), Instant::now(), 0);
     let mut progressed = Instant::now();
     loop {
         tokio::time::sleep(TICK).await;
         troop.tend()?;
         chaos.act(troop).await;
-        server.act();
+        server.act().await;
         if begun.elapsed().as_secs() * 2 >= options.seconds {
             troop.admit_newcomer();
         }

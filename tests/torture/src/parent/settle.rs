@@ -137,12 +137,18 @@ pub(super) async fn cursors(db: &DatabaseConnection) -> Fallible<Cursors> {
 
 /// Ends the transactions that recorders prepared and left: some are committed, some rolled back.
 pub(super) async fn finish_prepared(db: &DatabaseConnection, rng: &mut Rng) -> Result<(), DbErr> {
-    if db.get_database_backend() != DbBackend::Postgres {
-        return Ok(());
-    }
-    for row in sql::query(db, "SELECT gid FROM pg_prepared_xacts WHERE database = current_database()", []).await? {
+    for name in prepared(db).await? {
         let word = if rng.bool() { "COMMIT" } else { "ROLLBACK" };
-        db.execute_unprepared(&format!("{word} PREPARED '{}'", row.try_get::<String>("", "gid")?)).await?;
+        db.execute_unprepared(&format!("{word} PREPARED '{name}'")).await?;
     }
     Ok(())
+}
+
+/// The names of the transactions that are prepared.
+pub(super) async fn prepared(db: &DatabaseConnection) -> Result<Vec<String>, DbErr> {
+    if db.get_database_backend() != DbBackend::Postgres {
+        return Ok(Vec::new());
+    }
+    let rows = sql::query(db, "SELECT gid FROM pg_prepared_xacts WHERE database = current_database()", []).await?;
+    rows.iter().map(|row| row.try_get("", "gid")).collect()
 }
