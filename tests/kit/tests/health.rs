@@ -174,12 +174,29 @@ async fn an_inbox_that_another_worker_has_shows_as_held_elsewhere() {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     assert!(second.health().is_well() && second.health().inboxes["gated"].logs.is_empty());
+    assert!(second.health().last_reached.is_some(), "by asking for the inbox");
     first.stop().await;
     while second.health().inboxes["gated"].state != InboxState::Running {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     drop(stop);
     run.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_lost_an_inbox_no_longer_shows_its_place() {
+    let (faulty, clock) = world();
+    let first = Worker::start(&faulty, clock).await;
+    // It is silent for longer than its lease.
+    faulty.pause_at(Call::Renew);
+    faulty.until_paused().await;
+    first.clock.advance(LEASE * 2);
+    let second = Worker::start(&faulty.another(), first.clock.clone()).await;
+    faulty.resume();
+    let health = first.until(|health| health.inboxes["gated"].state == InboxState::HeldElsewhere).await;
+    assert!(health.inboxes["gated"].logs.is_empty(), "{health:#?}");
+    second.stop().await;
+    first.stop().await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -127,6 +127,23 @@ async fn a_running_worker_probes_later_and_later() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_drain_probes_once_and_ends_while_the_probe_fails() {
+    for inbox in ["plain", "exact"] {
+        let (faulty, world) = (Faulty::new(MemoryLog::new()), world(true));
+        let builder = Dispatcher::<Faulty>::builder(faulty.clone()).state(world.seen.clone()).state(world.down.clone());
+        let dispatcher = builder.only([inbox]).clock(world.clock.clone()).build().unwrap();
+        dispatcher.register().await.unwrap();
+        record(&faulty, 30);
+        dispatcher.drain().await.unwrap();
+        world.seen.take();
+        for _ in 0..3 {
+            dispatcher.drain().await.unwrap();
+            assert_eq!(world.seen.take().len(), 1, "{inbox}: a probe");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_restart_waits_for_the_next_probe_like_the_worker_before() {
     let (faulty, world) = (Faulty::new(MemoryLog::new()), world(true));
     let first = Worker::start(&faulty, "plain", &world).await;
