@@ -35,59 +35,80 @@ impl From<RowError> for DbErr {
     }
 }
 
-/// The event that a row of `log` holds. An error is this row's own: the rows beside it can still be read.
-pub(crate) fn stored_event(log: &LogName, row: &QueryResult) -> Result<StoredEvent, RowError> {
-    let id = Reader { log, row, id: 0 }.get("id")?;
-    let reader = Reader { log, row, id };
-    let subject = SubjectRef { kind: reader.name("subject_type")?, id: reader.get("subject_id")? };
+/// A column of [`COLUMNS`]: its place and its name. By the place a value is found without looking the name up, which for sixteen
+/// columns took a third of the time of reading an event.
+#[derive(Clone, Copy)]
+struct Column(usize, &'static str);
+
+const ID: Column = Column(0, "id");
+const SUBJECT_TYPE: Column = Column(1, "subject_type");
+const SUBJECT_ID: Column = Column(2, "subject_id");
+const ACTOR_TYPE: Column = Column(3, "actor_type");
+const ACTOR_ID: Column = Column(4, "actor_id");
+const ACTION: Column = Column(5, "action");
+const VERSION: Column = Column(6, "version");
+const METADATA: Column = Column(7, "metadata");
+const CONTEXT: Column = Column(8, "context");
+const CORRELATION_ID: Column = Column(9, "correlation_id");
+const CAUSATION_LOG: Column = Column(10, "causation_log");
+const CAUSATION_ID: Column = Column(11, "causation_id");
+const SNAPSHOT: Column = Column(12, "snapshot");
+const IDEMPOTENCY_KEY: Column = Column(13, "idempotency_key");
+const OCCURRED_AT: Column = Column(14, "occurred_at");
+const CREATED_AT: Column = Column(15, "created_at");
+
+/// The event that a row of `log` holds, whose columns begin at place `first`. An error is this row's own: the rows beside it can
+/// still be read.
+pub(crate) fn stored_event(log: &LogName, row: &QueryResult, first: usize) -> Result<StoredEvent, RowError> {
+    let id = Reader { log, row, first, id: 0 }.get(ID)?;
+    let reader = Reader { log, row, first, id };
+    let subject = SubjectRef { kind: Cow::Owned(reader.get(SUBJECT_TYPE)?), id: reader.get(SUBJECT_ID)? };
     let mut event = StoredEvent::new(
         EventRef { log: log.clone(), id },
         subject,
-        reader.get::<String>("action")?,
-        reader.json("metadata")?,
-        reader.get("occurred_at")?,
-        reader.get("created_at")?,
+        reader.get::<String>(ACTION)?,
+        reader.json(METADATA)?,
+        reader.get(OCCURRED_AT)?,
+        reader.get(CREATED_AT)?,
     );
-    event.version = u32::try_from(reader.get::<i64>("version")?)
-        .map_err(|_| reader.error("version", "not between 0 and 4294967295"))?;
-    let actor: Option<String> = reader.get("actor_type")?;
-    event.actor = match (actor, reader.get::<Option<String>>("actor_id")?) {
+    event.version = u32::try_from(reader.get::<i64>(VERSION)?)
+        .map_err(|_| reader.error(VERSION, "not between 0 and 4294967295"))?;
+    let actor: Option<String> = reader.get(ACTOR_TYPE)?;
+    event.actor = match (actor, reader.get::<Option<String>>(ACTOR_ID)?) {
         (Some(kind), Some(id)) => Some(ActorRef { kind: Cow::Owned(kind), id }),
         _ => None,
     };
-    event.context = reader.optional_json("context")?;
-    event.correlation_id = reader.get("correlation_id")?;
-    let causation: Option<String> = reader.get("causation_log")?;
-    event.causation = match (causation, reader.get::<Option<i64>>("causation_id")?) {
+    event.context = reader.optional_json(CONTEXT)?;
+    event.correlation_id = reader.get(CORRELATION_ID)?;
+    let causation: Option<String> = reader.get(CAUSATION_LOG)?;
+    event.causation = match (causation, reader.get::<Option<i64>>(CAUSATION_ID)?) {
         (Some(log), Some(id)) => Some(EventRef { log: log.into(), id }),
         _ => None,
     };
-    event.snapshot = reader.optional_json("snapshot")?;
-    event.idempotency_key = reader.get("idempotency_key")?;
+    event.snapshot = reader.optional_json(SNAPSHOT)?;
+    event.idempotency_key = reader.get(IDEMPOTENCY_KEY)?;
     Ok(event)
 }
 
 struct Reader<'a> {
     log: &'a LogName,
     row: &'a QueryResult,
+    first: usize,
     id: i64,
 }
 
 impl Reader<'_> {
-    fn get<T: TryGetable>(&self, column: &'static str) -> Result<T, RowError> {
-        self.row.try_get("", column).map_err(|error| self.error(column, &error.to_string()))
+    fn get<T: TryGetable>(&self, column: Column) -> Result<T, RowError> {
+        let value = self.row.try_get_by_index(self.first + column.0);
+        value.map_err(|error| self.error(column, &error.to_string()))
     }
 
-    fn name(&self, column: &'static str) -> Result<Cow<'static, str>, RowError> {
-        Ok(Cow::Owned(self.get(column)?))
-    }
-
-    fn json<T: DeserializeOwned>(&self, column: &'static str) -> Result<T, RowError> {
+    fn json<T: DeserializeOwned>(&self, column: Column) -> Result<T, RowError> {
         self.optional_json(column)?.ok_or_else(|| self.error(column, "empty"))
     }
 
     /// Read as text and parsed here, so that what is no JSON is an error of this column and not of the query.
-    fn optional_json<T: DeserializeOwned>(&self, column: &'static str) -> Result<Option<T>, RowError> {
+    fn optional_json<T: DeserializeOwned>(&self, column: Column) -> Result<Option<T>, RowError> {
         let text: Option<String> = self.get(column)?;
         let Some(text) = text else { return Ok(None) };
         // serde_json's own words may quote what it read; its category and place can't.
@@ -97,7 +118,7 @@ impl Reader<'_> {
         })
     }
 
-    fn error(&self, column: &'static str, reason: &str) -> RowError {
-        RowError { log: self.log.clone(), id: self.id, column, reason: reason.to_owned() }
+    fn error(&self, column: Column, reason: &str) -> RowError {
+        RowError { log: self.log.clone(), id: self.id, column: column.1, reason: reason.to_owned() }
     }
 }

@@ -89,7 +89,7 @@ impl<S: Storage> Builder<S> {
         self
     }
 
-    /// How many events are read at a time. 500 by default.
+    /// How many events are read at a time. 1,000 by default; up to five times as many are in memory.
     pub fn page(mut self, events: u32) -> Self {
         self.options.page = u64::from(events.max(1));
         self

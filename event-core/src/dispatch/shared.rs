@@ -60,7 +60,7 @@ impl Default for Options {
             lease: Duration::from_secs(10),
             poll_min: Duration::from_millis(20),
             poll_max: Duration::from_secs(1),
-            page: 500,
+            page: 1_000,
             // PostgreSQL keeps at most 64 savepoints of a transaction in its fast cache.
             batch: 64,
             batch_time: Duration::from_millis(250),

@@ -3,20 +3,26 @@
 //! A page is found by the id it starts after. Lanes that move together ask for the same page and share it; one that lags
 //! behind the pages kept reads for itself, until it arrives where the others are. Holes are each lane's own affair: a lane
 //! that has any reads for itself, since its proof that they are dead needs a read that started after it.
+//!
+//! In a backlog the next page is read while the lanes work on the last one. A page says what one statement saw of the ids
+//! after `after`; that it is read early makes it no less true: what was not visible yet is a hole of whoever takes the page.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 
-use tokio::sync::{Mutex, watch};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 
+use super::shared::Shared;
+use super::vitals::locked;
 use crate::cursor::IdSet;
 use crate::inbox::LoadedEvent;
 use crate::names::LogName;
 use crate::storage::{Read, Storage, StorageError};
 
 /// How many pages are kept for lanes that come a little later.
-const PAGES_KEPT: usize = 8;
+const PAGES_KEPT: usize = 4;
 
 /// What one read brought.
 pub(crate) struct Page {
@@ -33,11 +39,14 @@ pub(crate) struct Tail {
     generation: watch::Sender<u64>,
     /// Whether a read brought anything since the poller asked last.
     busy: AtomicBool,
-    shared: Mutex<Shared>,
+    known: Mutex<Known>,
+    /// Held by whoever reads where the log is new to all: a second lane there waits for the page instead of reading it again.
+    reading: tokio::sync::Mutex<Option<Ahead>>,
 }
 
+/// The shared pages.
 #[derive(Default)]
-struct Shared {
+struct Known {
     /// The newest id that a shared page ended with: where the lanes near the tail are.
     head: Option<i64>,
     /// The last shared pages, by the id they start after.
@@ -46,9 +55,44 @@ struct Shared {
     empty: Option<(i64, Arc<Page>)>,
 }
 
+impl Known {
+    fn page(&self, after: i64) -> Option<Arc<Page>> {
+        self.pages.iter().find(|(start, _)| *start == after).map(|(_, page)| page.clone())
+    }
+
+    fn add(&mut self, after: i64, page: &Arc<Page>) {
+        match page.events.last() {
+            None => {
+                self.head = Some(after);
+                self.empty = Some((after, page.clone()));
+            }
+            Some(last) => {
+                self.head = Some(last.stored().id());
+                self.pages.push_back((after, page.clone()));
+                if self.pages.len() > PAGES_KEPT {
+                    self.pages.pop_front();
+                }
+            }
+        }
+    }
+}
+
+/// The page that is read before anybody asks for it; given up with this value.
+struct Ahead {
+    after: i64,
+    read: JoinSet<Result<Arc<Page>, StorageError>>,
+}
+
 impl Tail {
     pub(crate) fn new(log: LogName, limit: u64) -> Self {
-        Self { log, limit, generation: watch::Sender::new(0), busy: AtomicBool::new(false), shared: Mutex::default() }
+        Self {
+            log,
+            limit,
+            generation: watch::Sender::new(0),
+            busy: AtomicBool::new(false),
+            known: Mutex::default(),
+            reading: tokio::sync::Mutex::default(),
+        }
     }
 
     /// Changes whenever there may be something new.
@@ -59,7 +103,9 @@ impl Tail {
     /// Forgets every page: after an error nothing that is only in memory is to be believed, and ids may be given out again
     /// (a database that crashed back in time).
     pub(crate) async fn forget(&self) {
-        *self.shared.lock().await = Shared::default();
+        let mut reading = self.reading.lock().await;
+        *reading = None;
+        *locked(&self.known) = Known::default();
     }
 
     /// Whether a lane that has seen all of `page` need not read until the generation changes.
@@ -79,44 +125,59 @@ impl Tail {
 
     /// The events after `after`, and those of `also` that are visible.
     pub(crate) async fn read<S: Storage>(
-        &self,
-        storage: &S,
+        self: &Arc<Self>,
+        shared: &Arc<Shared<S>>,
         after: i64,
         also: &IdSet,
     ) -> Result<Arc<Page>, StorageError> {
         if !also.is_empty() {
-            return self.read_page(storage, after, also).await;
+            return self.read_page(&shared.storage, after, also).await;
         }
-        // Held over the read: a second lane at the same place waits for the page instead of reading it again.
-        let mut shared = self.shared.lock().await;
-        if let Some((_, page)) = shared.pages.iter().find(|(start, _)| *start == after) {
-            return Ok(page.clone());
+        if let Some(page) = locked(&self.known).page(after) {
+            return Ok(page);
         }
-        if shared.head.is_some_and(|head| after < head) {
-            drop(shared);
-            return self.read_page(storage, after, also).await;
-        }
-        if let Some((start, page)) = &shared.empty
-            && *start == after
-            && page.generation == *self.generation.borrow()
-        {
-            return Ok(page.clone());
-        }
-        let page = self.read_page(storage, after, also).await?;
-        match page.events.last() {
-            None => {
-                shared.head = Some(after);
-                shared.empty = Some((after, page.clone()));
+        let mut reading = self.reading.lock().await;
+        let is_behind = {
+            let known = locked(&self.known);
+            if let Some(page) = known.page(after) {
+                return Ok(page);
             }
-            Some(last) => {
-                shared.head = Some(last.stored().id());
-                shared.pages.push_back((after, page.clone()));
-                if shared.pages.len() > PAGES_KEPT {
-                    shared.pages.pop_front();
-                }
+            if let Some((start, page)) = &known.empty
+                && *start == after
+                && page.generation == *self.generation.borrow()
+            {
+                return Ok(page.clone());
             }
+            known.head.is_some_and(|head| after < head)
+        };
+        if is_behind {
+            drop(reading);
+            return self.read_page(&shared.storage, after, also).await;
+        }
+        let page = match self.read_ahead(&mut reading, after).await {
+            Some(page) => page,
+            None => self.read_page(&shared.storage, after, also).await?,
+        };
+        locked(&self.known).add(after, &page);
+        if let (true, Some(last)) = (page.full, page.events.last()) {
+            *reading = Some(self.go_ahead(shared, last.stored().id()));
         }
         Ok(page)
+    }
+
+    /// The page that was read ahead, if it is this one and could be read.
+    async fn read_ahead(&self, reading: &mut Option<Ahead>, after: i64) -> Option<Arc<Page>> {
+        let mut ahead = reading.take().filter(|ahead| ahead.after == after)?;
+        let page = ahead.read.join_next().await?.ok()?.ok()?;
+        // An end of the log that was seen before somebody said that there is more.
+        (page.full || page.generation == *self.generation.borrow()).then_some(page)
+    }
+
+    fn go_ahead<S: Storage>(self: &Arc<Self>, shared: &Arc<Shared<S>>, after: i64) -> Ahead {
+        let (tail, shared) = (self.clone(), shared.clone());
+        let mut read = JoinSet::new();
+        read.spawn(async move { tail.read_page(&shared.storage, after, &IdSet::new()).await });
+        Ahead { after, read }
     }
 
     async fn read_page<S: Storage>(&self, storage: &S, after: i64, also: &IdSet) -> Result<Arc<Page>, StorageError> {

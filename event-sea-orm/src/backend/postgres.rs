@@ -6,7 +6,7 @@ use sea_orm::{DbBackend, DbErr, Statement, Value};
 
 use super::{Dialect, Sql, Trouble};
 use crate::migration::postgres as ddl;
-use crate::record::insert;
+use crate::record::insert::{self, Rows};
 
 pub(super) struct Postgres;
 
@@ -16,7 +16,7 @@ const COLUMNS: &str = "id, subject_type, subject_id, actor_type, actor_id, actio
      occurred_at, created_at";
 
 /// What the columns of [`insert::COLUMNS`] are cast to, where text is not what they hold.
-const TYPES: [&str; insert::COLUMN_COUNT] =
+const TYPES: [&str; insert::COLUMNS.len()] =
     ["", "", "", "", "", "", "::bigint", "::jsonb", "::jsonb", "", "", "::bigint", "::jsonb", "::timestamptz"];
 
 impl Dialect for Postgres {
@@ -28,25 +28,29 @@ impl Dialect for Postgres {
         format!("${n}")
     }
 
-    /// One event by its values; more of them by one array for each column, whose statement is the same text for any number.
+    /// One event by its values; more of them by one array for each column in which they differ, whose statement is the same
+    /// text for any number.
     fn insert(&self, log: &str, events: &[&NewEvent]) -> Statement {
         let mut sql = Sql::new(self);
-        sql.push("INSERT INTO ").name(log).push(" (").push(insert::COLUMNS).push(") ");
-        match events {
-            [event] => {
-                sql.push("VALUES (");
-                for (index, (value, cast)) in insert::values(event).into_iter().zip(TYPES).enumerate() {
-                    sql.push(if index > 0 { ", " } else { "" }).bind(value).push(cast);
+        let rows = Rows::of(events);
+        sql.push("INSERT INTO ").name(log).push(" (").push(&rows.names()).push(") ");
+        if let [_] = events {
+            sql.push("VALUES (");
+            for (index, &column) in rows.columns().iter().enumerate() {
+                sql.push(if index > 0 { ", " } else { "" });
+                for value in rows.column(column) {
+                    sql.bind(value.clone()).push(TYPES[column]);
                 }
-                sql.push(")");
             }
-            _ => unnest(&mut sql, events),
+            sql.push(")");
+        } else {
+            unnest(&mut sql, &rows);
         }
-        if events.iter().any(|event| event.idempotency_key.is_some()) {
+        if rows.are_keyed() {
             // By its index and no other: nothing else may be left out in silence.
             sql.push(" ON CONFLICT (idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING");
         }
-        sql.push(" RETURNING id, idempotency_key");
+        sql.push(rows.returning());
         sql.statement(DbBackend::Postgres)
     }
 
@@ -144,59 +148,73 @@ fn named_relation(message: &str) -> Option<String> {
     Some(name.rsplit('.').next().unwrap_or(name).to_owned())
 }
 
-/// `SELECT ... FROM unnest(...)`, in the events' order, which is then the order of their ids.
-fn unnest(sql: &mut Sql<'_>, events: &[&NewEvent]) {
-    let rows: Vec<_> = events.iter().map(|event| insert::values(event).map(as_text)).collect();
+/// `SELECT ... FROM unnest(...)`, in the events' order, which is then the order of their ids. A column in which all are the same
+/// is sent once; there always is one that is an array, since it gives their number.
+fn unnest(sql: &mut Sql<'_>, rows: &Rows) {
+    let differs = |&column: &usize| {
+        let mut values = rows.column(column);
+        let first = values.next();
+        insert::COLUMNS[column] == "metadata" || values.any(|value| Some(value) != first)
+    };
+    let (arrays, same): (Vec<_>, Vec<_>) = rows.columns().iter().partition(|column| differs(column));
     sql.push("SELECT ");
-    for (index, cast) in TYPES.iter().enumerate() {
-        sql.push(if index > 0 { ", " } else { "" }).push(&format!("c{index}{cast}"));
+    for (index, column) in rows.columns().iter().enumerate() {
+        sql.push(if index > 0 { ", " } else { "" });
+        match rows.column(*column).next() {
+            // Its type would otherwise be text, whatever the column's.
+            Some(value) if same.contains(column) => {
+                let cast = if TYPES[*column].is_empty() { "::text" } else { TYPES[*column] };
+                sql.bind(value.clone()).push(cast);
+            }
+            _ => {
+                sql.push(&format!("c{column}{}", TYPES[*column]));
+            }
+        }
     }
     sql.push(" FROM unnest(");
-    for index in 0..insert::COLUMN_COUNT {
+    for (index, column) in arrays.iter().enumerate() {
         sql.push(if index > 0 { ", " } else { "" });
-        sql.bind(text_array(rows.iter().map(|row| row[index].as_deref()))).push("::text::text[]");
+        sql.bind(text_array(rows.column(*column))).push("::text::text[]");
     }
     sql.push(") WITH ORDINALITY AS fresh(");
-    for index in 0..insert::COLUMN_COUNT {
-        sql.push(&format!("c{index}, "));
+    for column in &arrays {
+        sql.push(&format!("c{column}, "));
     }
     sql.push("nth) ORDER BY nth");
 }
 
-/// The values of [`insert::values`] as the database reads them from text.
-fn as_text(value: Value) -> Option<String> {
-    match value {
-        Value::String(text) => text,
-        Value::BigInt(number) => number.map(|number| number.to_string()),
-        Value::ChronoDateTimeUtc(time) => time.map(|time| time.to_rfc3339()),
-        // `insert::values` makes no others.
-        _ => None,
-    }
-}
-
 /// An array as PostgreSQL writes it: SeaORM's own arrays hold no NULL.
 /// <https://www.postgresql.org/docs/15/arrays.html#ARRAYS-IO>
-fn text_array<'t>(texts: impl Iterator<Item = Option<&'t str>>) -> String {
+fn text_array<'v>(values: impl Iterator<Item = &'v Value>) -> String {
     let mut array = String::from("{");
-    for (index, text) in texts.enumerate() {
+    for (index, value) in values.enumerate() {
         if index > 0 {
             array.push(',');
         }
-        let Some(text) = text else {
-            array.push_str("NULL");
-            continue;
-        };
-        array.push('"');
-        for character in text.chars() {
-            if matches!(character, '"' | '\\') {
-                array.push('\\');
-            }
-            array.push(character);
+        match value {
+            Value::String(Some(text)) => quote(&mut array, text),
+            Value::BigInt(Some(number)) => array.push_str(&number.to_string()),
+            Value::ChronoDateTimeUtc(Some(time)) => quote(&mut array, &time.to_rfc3339()),
+            // Empty; `insert::Rows` has no others.
+            _ => array.push_str("NULL"),
         }
-        array.push('"');
     }
     array.push('}');
     array
+}
+
+fn quote(array: &mut String, text: &str) {
+    array.push('"');
+    let mut rest = text;
+    while let Some(at) = rest.find(['"', '\\']) {
+        let (before, from) = rest.split_at(at);
+        array.push_str(before);
+        array.push('\\');
+        array.push_str(&from[..1]);
+        rest = &from[1..];
+    }
+    array.push_str(rest);
+    array.push('"');
 }
 
 fn bigints(numbers: &[i64]) -> String {
@@ -210,8 +228,10 @@ mod tests {
 
     #[test]
     fn arrays_hold_any_text() {
-        let texts = [Some("a\"b\\c,{}"), None, Some("NULL"), Some("")];
-        assert_eq!(text_array(texts.into_iter()), r#"{"a\"b\\c,{}",NULL,"NULL",""}"#);
+        let texts = [Some("a\"b\\c,{}"), None, Some("NULL"), Some(""), Some("é\"")];
+        let values: Vec<Value> = texts.map(|text| text.map(str::to_owned).into()).into();
+        assert_eq!(text_array(values.iter()), r#"{"a\"b\\c,{}",NULL,"NULL","","é\""}"#);
+        assert_eq!(text_array([Value::from(-3_i64)].iter()), "{-3}");
         assert_eq!(bigints(&[1, -2]), "{1,-2}");
         assert_eq!(bigints(&[]), "{}");
     }

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{Dialect, Sql, Trouble};
 use crate::migration::sqlite as ddl;
-use crate::record::insert;
+use crate::record::insert::{self, Rows};
 use crate::row::COLUMNS;
 
 pub(super) struct Sqlite;
@@ -31,29 +31,29 @@ impl Dialect for Sqlite {
     /// conflict clause is asked. There is one writer at a time, so nothing comes between the question and the insert.
     fn insert(&self, log: &str, events: &[&NewEvent]) -> Statement {
         let mut sql = Sql::new(self);
-        sql.push("INSERT INTO ").name(log).push(" (").push(insert::COLUMNS).push(") ");
-        let keyed = events.iter().any(|event| event.idempotency_key.is_some());
-        if keyed {
+        let rows = Rows::of(events);
+        sql.push("INSERT INTO ").name(log).push(" (").push(&rows.names()).push(") ");
+        if rows.are_keyed() {
             sql.push("SELECT * FROM (");
         }
         sql.push("VALUES ");
-        for (index, event) in events.iter().enumerate() {
+        for (index, row) in rows.rows().enumerate() {
             if index > 0 {
                 sql.push(", ");
             }
-            sql.list(insert::values(event));
+            sql.list(row);
         }
-        if keyed {
+        if rows.are_keyed() {
             sql.push(") AS fresh WHERE fresh.column1 IS NULL OR NOT EXISTS (SELECT 1 FROM ").name(log);
             sql.push(" AS old WHERE old.idempotency_key = fresh.column1)");
         }
-        sql.push(" RETURNING id, idempotency_key");
+        sql.push(rows.returning());
         sql.statement(DbBackend::Sqlite)
     }
 
     /// SQLite takes 32,766 values in a statement; beyond about a thousand rows a longer one is no faster.
     fn insert_most(&self) -> usize {
-        (32_766 / insert::COLUMN_COUNT).min(1_000)
+        (32_766 / insert::COLUMNS.len()).min(1_000)
     }
 
     fn columns(&self) -> &'static str {

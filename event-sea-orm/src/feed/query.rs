@@ -76,7 +76,7 @@ impl Query {
                 let index = integer(&row, "log_index")?;
                 // The statement's own number.
                 if let Some(log) = usize::try_from(index).ok().and_then(|index| logs.get(index)) {
-                    events.push(Arc::new(stored_event(log, &row)?));
+                    events.push(Arc::new(stored_event(log, &row, 1)?));
                 }
             }
         }

@@ -7,10 +7,10 @@
 use std::collections::BTreeSet;
 
 use event_core::NewEvent;
-use sea_orm::{ConnectionTrait, DbErr, Statement, Value};
+use sea_orm::{ConnectionTrait, DbErr, Statement};
 
 use super::RecordError;
-use super::insert::{Written, values};
+use super::insert::{Written, size};
 use crate::backend::{Dialect, Sql};
 
 /// How often others may take keys between "they are free" and the insert before we give up.
@@ -18,6 +18,9 @@ const ROUNDS: usize = 5;
 
 /// A statement is not to be much longer than this: the server takes none beyond `max_allowed_packet`.
 const BYTES: usize = 1 << 20;
+
+/// The most rows of a statement.
+const THOUSAND: usize = 1_000;
 
 pub(super) async fn insert<C: ConnectionTrait>(
     conn: &C,
@@ -104,26 +107,21 @@ async fn step<C: ConnectionTrait>(conn: &C) -> Result<i64, DbErr> {
     row.map_or(Ok(1), |row| row.try_get("", "step"))
 }
 
-/// Pieces of a power of two each, and of a bounded size: every other number of rows is another statement, which the driver and
-/// the server keep prepared.
+/// Pieces of a thousand or a power of two each, and of a bounded size: every other number of rows is another statement, which the
+/// driver and the server keep prepared.
 fn pieces<'e>(mut events: &'e [&'e NewEvent]) -> impl Iterator<Item = &'e [&'e NewEvent]> {
     std::iter::from_fn(move || {
         let mut bytes = 0;
-        let fit = events.iter().take_while(|event| {
+        let fit = events.iter().take(THOUSAND).take_while(|event| {
             bytes += size(event);
             bytes <= BYTES
         });
         let fit = fit.count().max(1).min(events.len());
-        let (piece, rest) = events.split_at(fit.checked_ilog2().map_or(0, |log| 1 << log));
+        let rows = if fit == THOUSAND { fit } else { fit.checked_ilog2().map_or(0, |log| 1 << log) };
+        let (piece, rest) = events.split_at(rows);
         events = rest;
         (!piece.is_empty()).then_some(piece)
     })
-}
-
-/// About how many bytes an event takes in a statement.
-fn size(event: &NewEvent) -> usize {
-    let text = |value| if let Value::String(Some(text)) = value { text.len() } else { 0 };
-    values(event).into_iter().map(|value| 16 + text(value)).sum()
 }
 
 fn written(event: &NewEvent, id: i64) -> Written {

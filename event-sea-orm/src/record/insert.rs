@@ -8,13 +8,73 @@ use super::RecordError;
 use crate::backend::{Dialect, Sql};
 use crate::row::stored_event;
 
-/// The columns that are written, in the order of [`values`]. The key is the first, so that statements can name it.
-pub(crate) const COLUMNS: &str = "idempotency_key, subject_type, subject_id, actor_type, actor_id, action, version, \
-     metadata, context, correlation_id, causation_log, causation_id, snapshot, occurred_at";
+/// The columns that can be written. The key is the first, so that statements can name it.
+pub(crate) const COLUMNS: [&str; 14] = [
+    "idempotency_key",
+    "subject_type",
+    "subject_id",
+    "actor_type",
+    "actor_id",
+    "action",
+    "version",
+    "metadata",
+    "context",
+    "correlation_id",
+    "causation_log",
+    "causation_id",
+    "snapshot",
+    "occurred_at",
+];
 
-pub(crate) const COLUMN_COUNT: usize = 14;
+/// The values of events in the columns that any of them fills: what nobody uses is neither sent nor parsed.
+pub(crate) struct Rows {
+    /// As places in [`COLUMNS`], in their order.
+    columns: Vec<usize>,
+    rows: Vec<[Value; COLUMNS.len()]>,
+}
 
-pub(crate) fn values(event: &NewEvent) -> [Value; COLUMN_COUNT] {
+impl Rows {
+    pub(crate) fn of(events: &[&NewEvent]) -> Self {
+        let rows: Vec<_> = events.iter().map(|event| values(event)).collect();
+        let is_used = |column: &usize| rows.iter().any(|row| !is_null(&row[*column]));
+        Self { columns: (0..COLUMNS.len()).filter(is_used).collect(), rows }
+    }
+
+    /// The columns' names, with commas between.
+    pub(crate) fn names(&self) -> String {
+        let names: Vec<_> = self.columns.iter().map(|&column| COLUMNS[column]).collect();
+        names.join(", ")
+    }
+
+    /// The columns, as places in [`COLUMNS`].
+    #[cfg(feature = "postgres")]
+    pub(crate) fn columns(&self) -> &[usize] {
+        &self.columns
+    }
+
+    /// A column's values.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn column(&self, column: usize) -> impl Iterator<Item = &Value> {
+        self.rows.iter().map(move |row| &row[column])
+    }
+
+    /// The rows, each with the values of the columns that are used.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = impl Iterator<Item = Value>> {
+        self.rows.iter().map(|row| self.columns.iter().map(|&column| row[column].clone()))
+    }
+
+    /// Whether any event has a key.
+    pub(crate) fn are_keyed(&self) -> bool {
+        self.columns.first() == Some(&0)
+    }
+
+    /// What an insert returns: the keys only where there are any.
+    pub(crate) fn returning(&self) -> &'static str {
+        if self.are_keyed() { " RETURNING id, idempotency_key" } else { " RETURNING id" }
+    }
+}
+
+fn values(event: &NewEvent) -> [Value; COLUMNS.len()] {
     let actor = event.actor.as_ref();
     let cause = event.causation.as_ref();
     [
@@ -33,6 +93,18 @@ pub(crate) fn values(event: &NewEvent) -> [Value; COLUMN_COUNT] {
         event.snapshot.as_ref().map(json).into(),
         event.occurred_at.into(),
     ]
+}
+
+/// [`values`] makes no others that can be.
+fn is_null(value: &Value) -> bool {
+    matches!(value, Value::String(None) | Value::BigInt(None))
+}
+
+/// About how many bytes an event takes in a statement.
+#[cfg(feature = "mysql")]
+pub(super) fn size(event: &NewEvent) -> usize {
+    let text = |value| if let Value::String(Some(text)) = value { text.len() } else { 0 };
+    values(event).into_iter().map(|value| 16 + text(value)).sum()
 }
 
 /// Can't fail: it is JSON with text for keys already. If it could, the log's CHECK would refuse the empty text.
@@ -60,10 +132,12 @@ pub(super) async fn insert<C: ConnectionTrait>(
     let failed = |error| RecordError::of(dialect, log, error);
     // Not `query_one_raw`: it stops at the first row, and an error of the implicit commit would go unseen.
     let rows = conn.query_all_raw(statement).await.map_err(failed)?;
+    let keyed = events.iter().any(|event| event.idempotency_key.is_some());
     let mut written = Vec::with_capacity(rows.len());
     for row in rows {
-        let id = row.try_get("", "id").map_err(failed)?;
-        written.push(Written { id, key: row.try_get("", "idempotency_key").map_err(failed)? });
+        let id = row.try_get_by_index(0).map_err(failed)?;
+        let key = if keyed { row.try_get_by_index(1).map_err(failed)? } else { None };
+        written.push(Written { id, key });
     }
     // Rows get their ids in the order of VALUES; the order of RETURNING is promised by nobody.
     written.sort_unstable_by_key(|row| row.id);
@@ -83,7 +157,7 @@ pub(super) async fn by_keys<C: ConnectionTrait>(
     let statement = sql.statement(conn.get_database_backend());
     let rows = conn.query_all_raw(statement).await.map_err(|error| RecordError::of(dialect, log, error))?;
     let log = LogName::from_static(log);
-    let events: Result<Vec<_>, _> = rows.iter().map(|row| stored_event(&log, row)).collect();
+    let events: Result<Vec<_>, _> = rows.iter().map(|row| stored_event(&log, row, 0)).collect();
     events.map_err(|error| RecordError::Db(error.into()))
 }
 

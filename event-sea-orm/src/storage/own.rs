@@ -23,6 +23,13 @@ pub(super) const ACQUIRE: Duration = Duration::from_secs(10);
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 pub(super) const CONNECTIONS: u32 = 3;
 
+/// Whether a pooled connection was in use a moment ago: the pool has asked it whether it is alive as it was given back, and to
+/// ask again before each statement would be a round trip for every one. What ended since is an error like any.
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub(super) fn is_fresh(connection: sea_orm::sqlx::pool::PoolConnectionMetadata) -> bool {
+    connection.idle_for < Duration::from_secs(1)
+}
+
 /// The connections, once they are made.
 #[derive(Clone, Debug)]
 pub(super) struct Own {

@@ -29,7 +29,7 @@ impl SeaStorage {
 
     /// The row as an event; one that is broken holds up nobody but its own readers.
     fn read_event(&self, log: &LogName, row: &QueryResult) -> Result<ReadEvent, StorageError> {
-        match stored_event(log, row) {
+        match stored_event(log, row, 0) {
             Ok(event) => Ok(Ok(Arc::new(event))),
             Err(broken) => {
                 let text = |column: &str| row.try_get::<String>("", column).unwrap_or_default();

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use crate::clock::Clock;
 use crate::cursor::{CEILING_BLOCK_MIN, Cursor, IdSet, SavedCursor};
 use crate::dispatch::plan::Filter;
+use crate::dispatch::shared::Shared;
 use crate::dispatch::tail::{Page, Tail};
 use crate::dispatch::vitals::LogVitals;
 use crate::inbox::LoadedEvent;
@@ -108,12 +109,12 @@ impl<S: Storage> LogLane<S> {
     }
 
     /// Reads the next page; false at the end of the log.
-    pub(super) async fn turn_page(&mut self, storage: &S, inbox: &str) -> Result<bool, StorageError> {
+    pub(super) async fn turn_page(&mut self, shared: &Arc<Shared<S>>, inbox: &str) -> Result<bool, StorageError> {
         let left = self.page.as_ref().is_some_and(|page| self.at < page.events.len());
         if left || self.page.as_ref().is_some_and(|page| self.tail.is_end(page)) {
             return Ok(false);
         }
-        let page = self.read_page(storage, inbox).await?;
+        let page = self.read_page(shared, inbox).await?;
         if let Some(left) = &self.page {
             self.signs.leave(&self.cursor, left);
         }
@@ -130,17 +131,17 @@ impl<S: Storage> LogLane<S> {
     /// ones. A page that was read without the missing ones is as good if none of them was visible then: so says a look
     /// *after* that read, which finds the recorders of all of them still at it. So lanes with holes share the pages of the
     /// others as long as nothing changes, and a recorder that idles in its transaction costs nobody a read.
-    async fn read_page(&mut self, storage: &S, inbox: &str) -> Result<Arc<Page>, StorageError> {
+    async fn read_page(&mut self, shared: &Arc<Shared<S>>, inbox: &str) -> Result<Arc<Page>, StorageError> {
         let high = self.cursor.high();
         let also = self.cursor.wanted_again();
         if also.is_empty() {
-            return self.tail.read(storage, high, &also).await;
+            return self.tail.read(shared, high, &also).await;
         }
         let mut ripe = IdSet::new();
         if !self.cursor.missing().is_empty() {
             let known = self.cursor.recovering().is_empty() && self.looked_at == *self.cursor.missing();
-            let page = if known { Some(self.tail.read(storage, high, &IdSet::new()).await?) } else { None };
-            let look = storage.look(&self.name, self.cursor.missing(), &mut self.proof).await?;
+            let page = if known { Some(self.tail.read(shared, high, &IdSet::new()).await?) } else { None };
+            let look = shared.storage.look(&self.name, self.cursor.missing(), &mut self.proof).await?;
             self.looked_at = self.cursor.missing().clone();
             self.signs.held_by(look.holder);
             match page {
@@ -149,7 +150,7 @@ impl<S: Storage> LogLane<S> {
             }
         }
         // Begun after the look: it decides about what was ripe then.
-        let page = self.tail.read(storage, high, &also).await?;
+        let page = self.tail.read(shared, high, &also).await?;
         let found: IdSet = page.events.iter().map(|event| event.stored().id()).collect();
         self.close_holes(ripe, &found, inbox);
         Ok(page)

@@ -388,7 +388,7 @@ impl<S: Storage> Lane<S> {
                     return Ok(Some(Taken { log: at, event }));
                 }
                 // Pages of what others take are passed over here: not for ever, and not without a save now and then.
-                if self.is_stopping() || !self.logs[at].turn_page(&self.shared.storage, self.plan.name()).await? {
+                if self.is_stopping() || !self.logs[at].turn_page(&self.shared, self.plan.name()).await? {
                     break;
                 }
                 if self.save_is_due() {

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::{Dialect, Sql, Trouble};
 use crate::migration::mysql as ddl;
-use crate::record::insert;
+use crate::record::insert::Rows;
 use crate::row;
 
 pub(super) struct MySql;
@@ -38,9 +38,10 @@ impl Dialect for MySql {
     /// Never IGNORE, which would also cut what is too long and let in what a constraint refuses.
     fn insert(&self, log: &str, events: &[&NewEvent]) -> Statement {
         let mut sql = Sql::new(self);
-        sql.push("INSERT INTO ").name(log).push(" (").push(insert::COLUMNS).push(") VALUES ");
-        for (index, event) in events.iter().enumerate() {
-            sql.push(if index > 0 { ", " } else { "" }).list(insert::values(event));
+        let rows = Rows::of(events);
+        sql.push("INSERT INTO ").name(log).push(" (").push(&rows.names()).push(") VALUES ");
+        for (index, row) in rows.rows().enumerate() {
+            sql.push(if index > 0 { ", " } else { "" }).list(row);
         }
         sql.statement(DbBackend::MySql)
     }
@@ -51,7 +52,7 @@ impl Dialect for MySql {
 
     /// A statement takes 65,535 values.
     fn insert_most(&self) -> usize {
-        1_024
+        1_000
     }
 
     fn columns(&self) -> &'static str {

@@ -5,11 +5,11 @@ use std::time::Duration;
 use event_core::storage::StorageError;
 use sea_orm::SqlxMySqlConnector;
 use sea_orm::sqlx::mysql::{MySqlConnectOptions, MySqlPool};
-use sea_orm::sqlx::{Executor, raw_sql};
+use sea_orm::sqlx::{Connection, Executor, raw_sql};
 
 use crate::backend::mysql::session;
 use crate::storage::SeaStorage;
-use crate::storage::own::{ACQUIRE, CONNECTIONS, Own};
+use crate::storage::own::{self, ACQUIRE, CONNECTIONS, Own};
 
 /// A session's settings, whatever the server's defaults are: READ COMMITTED, so that each statement has a snapshot of its own,
 /// and each is committed at once outside of transactions; no statement, lock or silence of ours lasts for long, where the
@@ -37,6 +37,10 @@ pub(in crate::storage) async fn connect(storage: &SeaStorage) -> Result<Own, Sto
 fn pool(options: &MySqlConnectOptions, most: u32) -> MySqlPool {
     session::pool(most, ACQUIRE)
         .idle_timeout(Duration::from_secs(60))
+        .test_before_acquire(false)
+        .before_acquire(|connection, idle| {
+            Box::pin(async move { Ok(own::is_fresh(idle) || connection.ping().await.is_ok()) })
+        })
         .after_connect(|connection, _| Box::pin(async move { connection.execute(raw_sql(SETTINGS)).await.map(drop) }))
         .connect_lazy_with(options.clone())
 }

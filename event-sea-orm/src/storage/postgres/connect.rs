@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use event_core::storage::StorageError;
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sea_orm::sqlx::query;
+use sea_orm::sqlx::{Connection, query};
 use sea_orm::{DatabaseConnection, DatabaseConnectionType, SqlxPostgresConnector};
 
 use crate::storage::SeaStorage;
-use crate::storage::own::{ACQUIRE, CONNECTIONS, Own};
+use crate::storage::own::{self, ACQUIRE, CONNECTIONS, Own};
 
 /// A session's settings, whatever the server's defaults are: READ COMMITTED, so that each statement has a snapshot of its own;
 /// no statement, lock or transaction of ours lasts for long; and a peer that went silent is noticed.
@@ -74,6 +74,10 @@ fn pool(options: &PgConnectOptions, most: u32, inherited: &Inherited, connects: 
         .acquire_timeout(ACQUIRE)
         .idle_timeout(Duration::from_secs(60))
         .max_lifetime(None)
+        .test_before_acquire(false)
+        .before_acquire(|connection, idle| {
+            Box::pin(async move { Ok(own::is_fresh(idle) || connection.ping().await.is_ok()) })
+        })
         .after_connect(move |connection, _| {
             connects.fetch_add(1, Relaxed);
             let Inherited { search_path, role } = inherited.clone();
