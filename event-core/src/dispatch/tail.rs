@@ -19,10 +19,12 @@ use super::vitals::locked;
 use crate::cursor::IdSet;
 use crate::inbox::LoadedEvent;
 use crate::names::LogName;
-use crate::storage::{Read, Storage, StorageError};
+use crate::recorded::StoredEvent;
+use crate::storage::{Read, ReadEvent, Storage, StorageError};
 
-/// How many pages are kept for lanes that come a little later.
-const PAGES_KEPT: usize = 4;
+/// How many pages are kept for lanes that come a little later, and about how many bytes of them; two at least.
+const PAGES_KEPT: usize = 16;
+const BYTES_KEPT: usize = 16 << 20;
 
 /// What one read brought.
 pub(crate) struct Page {
@@ -31,6 +33,38 @@ pub(crate) struct Page {
     pub(crate) generation: u64,
     /// Whether there may be more behind it at once.
     pub(crate) full: bool,
+    /// About how many bytes it takes.
+    bytes: usize,
+}
+
+impl Page {
+    fn new(events: Vec<ReadEvent>, generation: u64, limit: u64) -> Self {
+        let full = events.len() as u64 >= limit;
+        let events: Vec<_> = events.into_iter().map(|event| Arc::new(LoadedEvent::from_read(event))).collect();
+        // One in sixteen stands for the others.
+        let some = events.iter().step_by(16);
+        let bytes = some.map(|event| size(event.stored())).sum::<usize>() * 16;
+        Self { events, generation, full, bytes }
+    }
+}
+
+/// About how many bytes an event takes, read and decoded.
+fn size(event: &StoredEvent) -> usize {
+    let metadata = event.metadata.iter().map(|(key, value)| key.len() + 32 + size_of_json(value)).sum::<usize>();
+    let snapshot = event.snapshot.as_ref().map_or(0, size_of_json);
+    let context =
+        event.context.iter().flatten().map(|(key, value)| key.len() + 32 + size_of_json(value)).sum::<usize>();
+    600 + 2 * metadata + snapshot + context
+}
+
+fn size_of_json(value: &serde_json::Value) -> usize {
+    use serde_json::Value;
+    32 + match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+        Value::String(text) => text.len(),
+        Value::Array(values) => values.iter().map(size_of_json).sum(),
+        Value::Object(map) => map.iter().map(|(key, value)| key.len() + 32 + size_of_json(value)).sum(),
+    }
 }
 
 pub(crate) struct Tail {
@@ -51,6 +85,7 @@ struct Known {
     head: Option<i64>,
     /// The last shared pages, by the id they start after.
     pages: VecDeque<(i64, Arc<Page>)>,
+    bytes: usize,
     /// The last empty read.
     empty: Option<(i64, Arc<Page>)>,
 }
@@ -69,8 +104,10 @@ impl Known {
             Some(last) => {
                 self.head = Some(last.stored().id());
                 self.pages.push_back((after, page.clone()));
-                if self.pages.len() > PAGES_KEPT {
-                    self.pages.pop_front();
+                self.bytes += page.bytes;
+                while self.pages.len() > PAGES_KEPT || self.pages.len() > 2 && self.bytes > BYTES_KEPT {
+                    let left = self.pages.pop_front();
+                    self.bytes -= left.map_or(0, |(_, page)| page.bytes);
                 }
             }
         }
@@ -187,8 +224,6 @@ impl Tail {
         if !events.is_empty() {
             self.busy.store(true, Relaxed);
         }
-        let full = events.len() as u64 >= self.limit;
-        let events: Vec<_> = events.into_iter().map(|event| Arc::new(LoadedEvent::from_read(event))).collect();
-        Ok(Arc::new(Page { events, generation, full }))
+        Ok(Arc::new(Page::new(events, generation, self.limit)))
     }
 }

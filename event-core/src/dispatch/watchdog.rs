@@ -16,6 +16,7 @@ const TICK: Duration = Duration::from_millis(100);
 
 /// One place where handlers are polled.
 pub(crate) struct Slot {
+    kennel: Arc<Kennel>,
     inbox: &'static str,
     event: Mutex<Option<EventRef>>,
     /// The tick in which the poll under way began; 0 while there is none.
@@ -66,6 +67,7 @@ impl Watchdog {
     /// A place to poll handlers of `inbox` in.
     pub(crate) fn slot(&self, inbox: &'static str) -> Arc<Slot> {
         let slot = Arc::new(Slot {
+            kennel: self.kennel.clone(),
             inbox,
             event: Mutex::default(),
             since: AtomicU64::new(0),
@@ -75,11 +77,13 @@ impl Watchdog {
         slots.push(Arc::downgrade(&slot));
         slot
     }
+}
 
-    /// The future, each of its polls watched in `slot`.
-    pub(crate) fn watch<F: Future + Unpin>(&self, slot: Arc<Slot>, event: EventRef, future: F) -> Watched<F> {
-        *slot.event.lock().unwrap_or_else(PoisonError::into_inner) = Some(event);
-        Watched { kennel: self.kennel.clone(), slot, future }
+impl Slot {
+    /// The future, each of its polls watched here.
+    pub(crate) fn watch<F: Future + Unpin>(self: Arc<Self>, event: EventRef, future: F) -> Watched<F> {
+        *self.event.lock().unwrap_or_else(PoisonError::into_inner) = Some(event);
+        Watched { slot: self, future }
     }
 }
 
@@ -113,7 +117,6 @@ impl Kennel {
 
 /// A future whose polls are watched.
 pub(crate) struct Watched<F> {
-    kennel: Arc<Kennel>,
     slot: Arc<Slot>,
     future: F,
 }
@@ -122,7 +125,7 @@ impl<F: Future + Unpin> Future for Watched<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
-        let tick = self.kennel.tick.load(Relaxed);
+        let tick = self.slot.kennel.tick.load(Relaxed);
         self.slot.reported.store(false, Relaxed);
         self.slot.since.store(tick, Relaxed);
         let polled = Pin::new(&mut self.future).poll(context);
@@ -142,8 +145,7 @@ mod tests {
         let watchdog = Watchdog::start(Duration::from_millis(150), move |blocked| seen.lock().unwrap().push(blocked));
         let slot = watchdog.slot("mailer");
         let seen = reports.clone();
-        let mut blocking = watchdog.watch(
-            slot,
+        let mut blocking = slot.watch(
             EventRef::new("events", 7),
             Box::pin(async move {
                 // Until the report arrives: no time is assumed.

@@ -7,19 +7,21 @@ use super::order::{Following, SubjectKey};
 use super::{Finished, Lane, Taken, earliest};
 use crate::dispatch::deliver::deliver;
 use crate::dispatch::verdict::{self, Verdict, judge};
+use crate::inbox::{InboxResult, Outcome};
 use crate::names::EventRef;
 use crate::storage::{Failure, FailureChange, FailureKey, FailureState, Storage};
 
 impl<S: Storage> Lane<S> {
     /// Starts a handler. One that is ready at once is finished here; another goes on as a task of its own.
     pub(super) async fn launch(&mut self, taken: Taken, before: Option<Failure>, attempt: u32) {
-        let (shared, plan) = (self.shared.clone(), self.plan.clone());
+        let work = self.work.clone();
         let event = taken.event.stored().at.clone();
         let delivery = Box::pin(async move {
-            let result = deliver(&plan, &taken.event, attempt, &shared.states, None).await;
+            let (shared, plan) = &*work;
+            let result = deliver(plan, &taken.event, attempt, &shared.states, None).await;
             Finished { taken, before, attempt, result }
         });
-        let mut watched = self.shared.watchdog.watch(self.slot.clone(), event, delivery);
+        let mut watched = self.slot.clone().watch(event, delivery);
         let first = std::future::poll_fn(|context| Poll::Ready(Pin::new(&mut watched).poll(context))).await;
         match first {
             Poll::Ready(finished) => self.finish(finished),
@@ -33,6 +35,9 @@ impl<S: Storage> Lane<S> {
     /// Takes in the end of an attempt.
     pub(super) fn finish(&mut self, finished: Finished) {
         let Finished { taken, before, attempt, result } = finished;
+        if before.is_none() && self.order.is_none() && self.is_nothing_but_handled(&taken, &result) {
+            return self.close(&taken);
+        }
         let now = self.shared.clock.now();
         self.counters.count(&result);
         let counted = self.breaker.counted(&taken.event.stored().at, attempt, &result);
@@ -77,6 +82,16 @@ impl<S: Storage> Lane<S> {
                 }
             }
         }
+    }
+
+    /// Counts the usual end of an attempt, which changes nothing but the cursor, and needs no clock for it; false for any other.
+    fn is_nothing_but_handled(&mut self, taken: &Taken, result: &InboxResult) -> bool {
+        let usual = matches!(result, Ok(Outcome::Handled)) && !self.breaker.is_paused();
+        if usual {
+            self.counters.count(result);
+            self.breaker.handled(&taken.event.stored().at);
+        }
+        usual
     }
 
     pub(super) fn follow(&mut self, following: Following) {

@@ -220,7 +220,7 @@ impl<S: Storage> Lane<S> {
         let transaction: &(dyn Any + Send + Sync) = transaction;
         let delivery =
             Box::pin(async move { deliver(&plan, &event, attempt, &shared.states, Some(transaction)).await });
-        self.shared.watchdog.watch(self.slot(), taken.event.stored().at.clone(), delivery).await
+        self.slot().watch(taken.event.stored().at.clone(), delivery).await
     }
 }
 

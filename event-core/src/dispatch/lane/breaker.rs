@@ -144,6 +144,12 @@ impl Breaker {
         turn
     }
 
+    /// Takes in an attempt that ended well while the inbox is not paused.
+    pub(super) fn handled(&mut self, event: &EventRef) {
+        self.probe.take_if(|probe| probe == event);
+        self.row.clear();
+    }
+
     fn worked(&mut self) -> Turn {
         self.row.clear();
         match self.pause.take() {

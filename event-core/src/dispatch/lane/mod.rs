@@ -78,6 +78,8 @@ enum Fill {
 pub(crate) struct Lane<S: Storage> {
     shared: Arc<Shared<S>>,
     pub(crate) plan: Arc<Plan>,
+    /// Both, for deliveries: a counter of this lane's own, which no other processor writes to.
+    work: Arc<(Arc<Shared<S>>, Arc<Plan>)>,
     logs: Vec<LogLane<S>>,
     changes: Vec<FailureChange>,
     order: Option<Order>,
@@ -133,6 +135,7 @@ impl<S: Storage> Lane<S> {
         let counters = shared.counters.get(plan.name()).cloned().unwrap_or_default();
         let slot = shared.watchdog.slot(plan.name());
         Ok(Self {
+            work: Arc::new((shared.clone(), plan.clone())),
             shared,
             plan,
             logs,
@@ -322,10 +325,11 @@ impl<S: Storage> Lane<S> {
             if self.is_stopping() {
                 return Ok(Fill::Full);
             }
-            if !self.lease_holds() {
+            let now = Instant::now();
+            if *self.lease.borrow() <= now {
                 return Ok(Fill::NoLease);
             }
-            if self.save_is_due() {
+            if self.save_is_due_at(now) {
                 self.save().await?;
             }
             if self.take_turn() && self.retry_next().await? {

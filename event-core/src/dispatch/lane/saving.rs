@@ -12,8 +12,13 @@ impl<S: Storage> Lane<S> {
     }
 
     pub(super) fn save_is_due(&self) -> bool {
-        self.urgent && self.last_save.elapsed() >= self.shared.options.save_every
-            || self.is_dirty() && self.last_save.elapsed() >= self.shared.options.save_idle_every
+        self.save_is_due_at(Instant::now())
+    }
+
+    pub(super) fn save_is_due_at(&self, now: Instant) -> bool {
+        let unsaved_for = now.saturating_duration_since(self.last_save);
+        self.urgent && unsaved_for >= self.shared.options.save_every
+            || unsaved_for >= self.shared.options.save_idle_every && self.is_dirty()
     }
 
     /// What a save has to write now. Every change of a failure row or of the pause goes with a cursor, whose counter fences it.
