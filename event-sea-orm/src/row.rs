@@ -73,21 +73,41 @@ pub(crate) fn stored_event(log: &LogName, row: &QueryResult, first: usize) -> Re
     );
     event.version = u32::try_from(reader.get::<i64>(VERSION)?)
         .map_err(|_| reader.error(VERSION, "not between 0 and 4294967295"))?;
-    let actor: Option<String> = reader.get(ACTOR_TYPE)?;
-    event.actor = match (actor, reader.get::<Option<String>>(ACTOR_ID)?) {
+    let actor: Option<String> = reader.optional(ACTOR_TYPE)?;
+    event.actor = match (actor, reader.optional(ACTOR_ID)?) {
         (Some(kind), Some(id)) => Some(ActorRef { kind: Cow::Owned(kind), id }),
         _ => None,
     };
     event.context = reader.optional_json(CONTEXT)?;
-    event.correlation_id = reader.get(CORRELATION_ID)?;
-    let causation: Option<String> = reader.get(CAUSATION_LOG)?;
-    event.causation = match (causation, reader.get::<Option<i64>>(CAUSATION_ID)?) {
+    event.correlation_id = reader.optional(CORRELATION_ID)?;
+    let causation: Option<String> = reader.optional(CAUSATION_LOG)?;
+    event.causation = match (causation, reader.optional(CAUSATION_ID)?) {
         (Some(log), Some(id)) => Some(EventRef { log: log.into(), id }),
         _ => None,
     };
     event.snapshot = reader.optional_json(SNAPSHOT)?;
-    event.idempotency_key = reader.get(IDEMPOTENCY_KEY)?;
+    event.idempotency_key = reader.optional(IDEMPOTENCY_KEY)?;
     Ok(event)
+}
+
+/// Whether the driver says so; if it says nothing, the value is to be asked for.
+fn is_null(row: &QueryResult, index: usize) -> bool {
+    #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+    use sea_orm::sqlx::{Row as _, ValueRef as _};
+    #[cfg(feature = "postgres")]
+    if let Some(row) = row.try_as_pg_row() {
+        return row.try_get_raw(index).is_ok_and(|value| value.is_null());
+    }
+    #[cfg(feature = "mysql")]
+    if let Some(row) = row.try_as_mysql_row() {
+        return row.try_get_raw(index).is_ok_and(|value| value.is_null());
+    }
+    #[cfg(feature = "sqlite")]
+    if let Some(row) = row.try_as_sqlite_row() {
+        return row.try_get_raw(index).is_ok_and(|value| value.is_null());
+    }
+    let _ = (row, index);
+    false
 }
 
 struct Reader<'a> {
@@ -103,13 +123,18 @@ impl Reader<'_> {
         value.map_err(|error| self.error(column, &error.to_string()))
     }
 
+    /// SeaORM makes an error, with a text, of every NULL before it makes a `None` of that.
+    fn optional<T: TryGetable>(&self, column: Column) -> Result<Option<T>, RowError> {
+        if is_null(self.row, self.first + column.0) { Ok(None) } else { self.get(column) }
+    }
+
     fn json<T: DeserializeOwned>(&self, column: Column) -> Result<T, RowError> {
         self.optional_json(column)?.ok_or_else(|| self.error(column, "empty"))
     }
 
     /// Read as text and parsed here, so that what is no JSON is an error of this column and not of the query.
     fn optional_json<T: DeserializeOwned>(&self, column: Column) -> Result<Option<T>, RowError> {
-        let text: Option<String> = self.get(column)?;
+        let text: Option<String> = self.optional(column)?;
         let Some(text) = text else { return Ok(None) };
         // serde_json's own words may quote what it read; its category and place can't.
         serde_json::from_str(&text).map(Some).map_err(|error| {

@@ -4,14 +4,15 @@
 //! behind the pages kept reads for itself, until it arrives where the others are. Holes are each lane's own affair: a lane
 //! that has any reads for itself, since its proof that they are dead needs a read that started after it.
 //!
-//! In a backlog the next page is read while the lanes work on the last one. A page says what one statement saw of the ids
+//! In a backlog the next pages are read while the lanes work on the last one. A page says what one statement saw of the ids
 //! after `after`; that it is read early makes it no less true: what was not visible yet is a hole of whoever takes the page.
+//! However long the log and however large the events, what is kept and read ahead is bounded by bytes.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::shared::Shared;
@@ -25,6 +26,9 @@ use crate::storage::{Read, ReadEvent, Storage, StorageError};
 /// How many pages are kept for lanes that come a little later, and about how many bytes of them; two at least.
 const PAGES_KEPT: usize = 16;
 const BYTES_KEPT: usize = 16 << 20;
+
+/// About how many bytes a page is to have at most: where events are large, fewer are read at a time.
+const BYTES_OF_PAGE: usize = 2 << 20;
 
 /// What one read brought.
 pub(crate) struct Page {
@@ -69,7 +73,9 @@ fn size_of_json(value: &serde_json::Value) -> usize {
 
 pub(crate) struct Tail {
     log: LogName,
-    limit: u64,
+    /// How many events a page has at most, and by their size at present.
+    most: u64,
+    limit: AtomicU64,
     generation: watch::Sender<u64>,
     /// Whether a read brought anything since the poller asked last.
     busy: AtomicBool,
@@ -114,17 +120,20 @@ impl Known {
     }
 }
 
-/// The page that is read before anybody asks for it; given up with this value.
+/// The pages that are read before anybody asks for them, one after another; given up with this value.
 struct Ahead {
+    /// Where the next one starts.
     after: i64,
-    read: JoinSet<Result<Arc<Page>, StorageError>>,
+    pages: mpsc::Receiver<Arc<Page>>,
+    _reading: JoinSet<()>,
 }
 
 impl Tail {
     pub(crate) fn new(log: LogName, limit: u64) -> Self {
         Self {
             log,
-            limit,
+            most: limit,
+            limit: AtomicU64::new(limit),
             generation: watch::Sender::new(0),
             busy: AtomicBool::new(false),
             known: Mutex::default(),
@@ -197,33 +206,68 @@ impl Tail {
         };
         locked(&self.known).add(after, &page);
         if let (true, Some(last)) = (page.full, page.events.last()) {
-            *reading = Some(self.go_ahead(shared, last.stored().id()));
+            let last = last.stored().id();
+            match &mut *reading {
+                Some(ahead) => ahead.after = last,
+                None => *reading = Some(self.go_ahead(shared, last)),
+            }
+        } else {
+            *reading = None;
         }
         Ok(page)
     }
 
     /// The page that was read ahead, if it is this one and could be read.
     async fn read_ahead(&self, reading: &mut Option<Ahead>, after: i64) -> Option<Arc<Page>> {
-        let mut ahead = reading.take().filter(|ahead| ahead.after == after)?;
-        let page = ahead.read.join_next().await?.ok()?.ok()?;
-        // An end of the log that was seen before somebody said that there is more.
-        (page.full || page.generation == *self.generation.borrow()).then_some(page)
+        let page = match reading {
+            Some(ahead) if ahead.after == after => ahead.pages.recv().await,
+            _ => None,
+        };
+        // What is no longer full may be the end of the log, seen before somebody said that there is more.
+        let page = page.filter(|page| page.full || page.generation == *self.generation.borrow());
+        if page.is_none() {
+            *reading = None;
+        }
+        page
     }
 
+    /// Reads on until a page is not full, or nothing can be read; a page waits to be asked for before the next but one is read.
     fn go_ahead<S: Storage>(self: &Arc<Self>, shared: &Arc<Shared<S>>, after: i64) -> Ahead {
-        let (tail, shared) = (self.clone(), shared.clone());
-        let mut read = JoinSet::new();
-        read.spawn(async move { tail.read_page(&shared.storage, after, &IdSet::new()).await });
-        Ahead { after, read }
+        // It must not keep alive what would end it.
+        let (tail, shared) = (Arc::downgrade(self), Arc::downgrade(shared));
+        let (sender, pages) = mpsc::channel(1);
+        let mut reading = JoinSet::new();
+        reading.spawn(async move {
+            let mut after = after;
+            while let (Some(tail), Some(shared)) = (tail.upgrade(), shared.upgrade()) {
+                // Whoever asks for the page reads it anew, and has the error for himself.
+                let Ok(page) = tail.read_page(&shared.storage, after, &IdSet::new()).await else { return };
+                drop((tail, shared));
+                let last = page.events.last().map(|event| event.stored().id()).filter(|_| page.full);
+                if sender.send(page).await.is_err() {
+                    return;
+                }
+                match last {
+                    Some(last) => after = last,
+                    None => return,
+                }
+            }
+        });
+        Ahead { after, pages, _reading: reading }
     }
 
     async fn read_page<S: Storage>(&self, storage: &S, after: i64, also: &IdSet) -> Result<Arc<Page>, StorageError> {
         let generation = *self.generation.borrow();
-        let read = Read { log: &self.log, after: Some(after), limit: self.limit, also };
-        let events = storage.read(read).await?;
+        let limit = self.limit.load(Relaxed);
+        let events = storage.read(Read { log: &self.log, after: Some(after), limit, also }).await?;
         if !events.is_empty() {
             self.busy.store(true, Relaxed);
         }
-        Ok(Arc::new(Page::new(events, generation, self.limit)))
+        let page = Page::new(events, generation, limit);
+        if let Some(each) = page.bytes.checked_div(page.events.len()) {
+            let fit = u64::try_from(BYTES_OF_PAGE / each.max(1)).unwrap_or(u64::MAX);
+            self.limit.store(fit.clamp(self.most.min(16), self.most), Relaxed);
+        }
+        Ok(Arc::new(page))
     }
 }

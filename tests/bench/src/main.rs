@@ -13,6 +13,8 @@ mod hand;
 mod models;
 mod options;
 mod payload;
+#[cfg(feature = "peers")]
+mod peers;
 mod report;
 mod rows;
 mod sample;
