@@ -106,17 +106,19 @@ impl Dialect for Postgres {
     /// Never `id > $1 OR id = ANY($2)`: under a generic plan it walks the whole index.
     fn read(&self, read: &Read<'_>) -> Statement {
         let mut sql = Sql::new(self);
-        sql.push("SELECT * FROM ((SELECT ").push(COLUMNS).push(" FROM ").name(read.log.as_str()).push(" WHERE id > ");
+        // Sorted once more, the rows would go through the server's memory for nothing.
+        let is_sorted = read.also.is_empty();
+        sql.push(if is_sorted { "SELECT " } else { "SELECT * FROM ((SELECT " });
+        sql.push(COLUMNS).push(" FROM ").name(read.log.as_str()).push(" WHERE id > ");
         let limit = if read.after.is_some() { i64::try_from(read.limit).unwrap_or(i64::MAX) } else { 0 };
-        sql.bind(read.after.unwrap_or(i64::MAX)).push(" ORDER BY id LIMIT ").bind(limit).push(")");
-        if !read.also.is_empty() {
+        sql.bind(read.after.unwrap_or(i64::MAX)).push(" ORDER BY id LIMIT ").bind(limit);
+        if !is_sorted {
             let (low, high): (Vec<_>, Vec<_>) = read.also.ranges().map(|range| (*range.start(), *range.end())).unzip();
-            sql.push(" UNION ALL SELECT page.* FROM unnest(").bind(bigints(&low)).push("::text::bigint[], ");
+            sql.push(") UNION ALL SELECT page.* FROM unnest(").bind(bigints(&low)).push("::text::bigint[], ");
             sql.bind(bigints(&high)).push("::text::bigint[]) AS hole(low, high) CROSS JOIN LATERAL (SELECT ");
             sql.push(COLUMNS).push(" FROM ").name(read.log.as_str());
-            sql.push(" AS log WHERE log.id BETWEEN hole.low AND hole.high OFFSET 0) AS page");
+            sql.push(" AS log WHERE log.id BETWEEN hole.low AND hole.high OFFSET 0) AS page) AS page ORDER BY id");
         }
-        sql.push(") AS page ORDER BY id");
         sql.statement(DbBackend::Postgres)
     }
 

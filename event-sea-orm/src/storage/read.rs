@@ -6,7 +6,8 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use event_core::storage::{Read, ReadEvent, StorageError, UnreadableEvent};
 use event_core::{EventRef, LogName, StoredEvent, SubjectRef};
-use sea_orm::{ConnectionTrait, QueryResult};
+use futures_util::TryStreamExt as _;
+use sea_orm::{QueryResult, StreamTrait};
 
 use super::SeaStorage;
 use crate::row::stored_event;
@@ -21,8 +22,17 @@ fn id(event: &ReadEvent) -> i64 {
 impl SeaStorage {
     pub(super) async fn read_log(&self, read: &Read<'_>) -> Result<Vec<ReadEvent>, StorageError> {
         let statement = self.known_dialect()?.read(read);
-        let rows = self.answer(self.own().await?.query_all_raw(statement)).await?;
-        let mut events: Vec<_> = rows.iter().map(|row| self.read_event(read.log, row)).collect::<Result<_, _>>()?;
+        let db = self.own().await?;
+        // Each row is read while the database sends the next ones; to the last, for an open read keeps its snapshot.
+        let rows = self.answer(async {
+            let mut rows = db.stream_raw(statement).await?;
+            let mut events = Vec::new();
+            while let Some(row) = rows.try_next().await? {
+                events.push(self.read_event(read.log, &row));
+            }
+            Ok(events)
+        });
+        let mut events: Vec<_> = rows.await?.into_iter().collect::<Result<_, _>>()?;
         events.sort_by_key(id);
         Ok(events)
     }
