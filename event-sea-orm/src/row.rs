@@ -60,54 +60,61 @@ const CREATED_AT: Column = Column(15, "created_at");
 /// The event that a row of `log` holds, whose columns begin at place `first`. An error is this row's own: the rows beside it can
 /// still be read.
 pub(crate) fn stored_event(log: &LogName, row: &QueryResult, first: usize) -> Result<StoredEvent, RowError> {
-    let id = Reader { log, row, first, id: 0 }.get(ID)?;
+    let reader = Reader { log, row, first, id: 0 };
+    let id = reader.some(ID, reader.number(ID)?)?;
     let reader = Reader { log, row, first, id };
-    let subject = SubjectRef { kind: Cow::Owned(reader.get(SUBJECT_TYPE)?), id: reader.get(SUBJECT_ID)? };
+    let subject = SubjectRef {
+        kind: Cow::Owned(reader.some(SUBJECT_TYPE, reader.text(SUBJECT_TYPE)?)?),
+        id: reader.some(SUBJECT_ID, reader.text(SUBJECT_ID)?)?,
+    };
     let mut event = StoredEvent::new(
         EventRef { log: log.clone(), id },
         subject,
-        reader.get::<String>(ACTION)?,
+        reader.some(ACTION, reader.text(ACTION)?)?,
         reader.json(METADATA)?,
         reader.get(OCCURRED_AT)?,
         reader.get(CREATED_AT)?,
     );
-    event.version = u32::try_from(reader.get::<i64>(VERSION)?)
+    event.version = u32::try_from(reader.some(VERSION, reader.number(VERSION)?)?)
         .map_err(|_| reader.error(VERSION, "not between 0 and 4294967295"))?;
-    let actor: Option<String> = reader.optional(ACTOR_TYPE)?;
-    event.actor = match (actor, reader.optional(ACTOR_ID)?) {
+    event.actor = match (reader.text(ACTOR_TYPE)?, reader.text(ACTOR_ID)?) {
         (Some(kind), Some(id)) => Some(ActorRef { kind: Cow::Owned(kind), id }),
         _ => None,
     };
     event.context = reader.optional_json(CONTEXT)?;
-    event.correlation_id = reader.optional(CORRELATION_ID)?;
-    let causation: Option<String> = reader.optional(CAUSATION_LOG)?;
-    event.causation = match (causation, reader.optional(CAUSATION_ID)?) {
+    event.correlation_id = reader.text(CORRELATION_ID)?;
+    event.causation = match (reader.text(CAUSATION_LOG)?, reader.number(CAUSATION_ID)?) {
         (Some(log), Some(id)) => Some(EventRef { log: log.into(), id }),
         _ => None,
     };
     event.snapshot = reader.optional_json(SNAPSHOT)?;
-    event.idempotency_key = reader.optional(IDEMPOTENCY_KEY)?;
+    event.idempotency_key = reader.text(IDEMPOTENCY_KEY)?;
     Ok(event)
 }
 
-/// Whether the driver says so; if it says nothing, the value is to be asked for.
-fn is_null(row: &QueryResult, index: usize) -> bool {
-    #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
-    use sea_orm::sqlx::{Row as _, ValueRef as _};
-    #[cfg(feature = "postgres")]
-    if let Some(row) = row.try_as_pg_row() {
-        return row.try_get_raw(index).is_ok_and(|value| value.is_null());
-    }
-    #[cfg(feature = "mysql")]
-    if let Some(row) = row.try_as_mysql_row() {
-        return row.try_get_raw(index).is_ok_and(|value| value.is_null());
-    }
-    #[cfg(feature = "sqlite")]
-    if let Some(row) = row.try_as_sqlite_row() {
-        return row.try_get_raw(index).is_ok_and(|value| value.is_null());
-    }
-    let _ = (row, index);
-    false
+/// A value as the driver has it, where SeaORM's way around it costs as much as reading it: it makes an error, with a text, of
+/// every NULL before it makes a `None` of that.
+macro_rules! by_the_driver {
+    ($name:ident, $type:ty) => {
+        fn $name(&self, column: Column) -> Result<Option<$type>, RowError> {
+            #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+            use sea_orm::sqlx::Row as _;
+            let index = self.first + column.0;
+            #[cfg(feature = "postgres")]
+            if let Some(row) = self.row.try_as_pg_row() {
+                return row.try_get(index).map_err(|error| self.error(column, &error.to_string()));
+            }
+            #[cfg(feature = "mysql")]
+            if let Some(row) = self.row.try_as_mysql_row() {
+                return row.try_get(index).map_err(|error| self.error(column, &error.to_string()));
+            }
+            #[cfg(feature = "sqlite")]
+            if let Some(row) = self.row.try_as_sqlite_row() {
+                return row.try_get(index).map_err(|error| self.error(column, &error.to_string()));
+            }
+            self.row.try_get_by_index(index).map_err(|error| self.error(column, &error.to_string()))
+        }
+    };
 }
 
 struct Reader<'a> {
@@ -118,14 +125,16 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
+    by_the_driver!(text, String);
+    by_the_driver!(number, i64);
+
     fn get<T: TryGetable>(&self, column: Column) -> Result<T, RowError> {
         let value = self.row.try_get_by_index(self.first + column.0);
         value.map_err(|error| self.error(column, &error.to_string()))
     }
 
-    /// SeaORM makes an error, with a text, of every NULL before it makes a `None` of that.
-    fn optional<T: TryGetable>(&self, column: Column) -> Result<Option<T>, RowError> {
-        if is_null(self.row, self.first + column.0) { Ok(None) } else { self.get(column) }
+    fn some<T>(&self, column: Column, value: Option<T>) -> Result<T, RowError> {
+        value.ok_or_else(|| self.error(column, "empty"))
     }
 
     fn json<T: DeserializeOwned>(&self, column: Column) -> Result<T, RowError> {
@@ -134,8 +143,7 @@ impl Reader<'_> {
 
     /// Read as text and parsed here, so that what is no JSON is an error of this column and not of the query.
     fn optional_json<T: DeserializeOwned>(&self, column: Column) -> Result<Option<T>, RowError> {
-        let text: Option<String> = self.optional(column)?;
-        let Some(text) = text else { return Ok(None) };
+        let Some(text) = self.text(column)? else { return Ok(None) };
         // serde_json's own words may quote what it read; its category and place can't.
         serde_json::from_str(&text).map(Some).map_err(|error| {
             let kind = if error.is_data() { "not a JSON object" } else { "not valid JSON" };

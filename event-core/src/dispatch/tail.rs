@@ -42,7 +42,7 @@ pub(crate) struct Page {
 }
 
 impl Page {
-    fn new(events: Vec<ReadEvent>, generation: u64, limit: u64) -> Self {
+    pub(super) fn new(events: Vec<ReadEvent>, generation: u64, limit: u64) -> Self {
         let full = events.len() as u64 >= limit;
         let events: Vec<_> = events.into_iter().map(|event| Arc::new(LoadedEvent::from_read(event))).collect();
         // One in sixteen stands for the others.

@@ -52,7 +52,7 @@ pub(crate) fn quantile(figures: &[f64], part: f64) -> f64 {
     sorted.get((last as f64 * part).round() as usize).copied().unwrap_or_default()
 }
 
-fn range(figures: &[f64]) -> String {
+pub(crate) fn range(figures: &[f64]) -> String {
     let least = figures.iter().copied().fold(f64::INFINITY, f64::min);
     let most = figures.iter().copied().fold(0.0, f64::max);
     let digits = if most < 10.0 { 3 } else { 0 };

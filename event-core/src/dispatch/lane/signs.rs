@@ -113,7 +113,6 @@ mod tests {
 
     use super::*;
     use crate::cursor::{IdSet, SavedCursor};
-    use crate::inbox::LoadedEvent;
     use crate::names::{EventRef, SubjectRef};
     use crate::recorded::StoredEvent;
 
@@ -127,9 +126,9 @@ mod tests {
             let subject = SubjectRef { kind: "issue".into(), id: "1".to_owned() };
             let (at, recorded) = (EventRef::new("events", id), at(id));
             let event = StoredEvent::new(at, subject, "closed".to_owned(), serde_json::Map::new(), recorded, recorded);
-            Arc::new(LoadedEvent::new(Arc::new(event)))
+            Ok(Arc::new(event))
         };
-        Page { events: ids.into_iter().map(event).collect(), generation: 0, full: false }
+        Page::new(ids.into_iter().map(event).collect(), 0, u64::MAX)
     }
 
     fn signs(cursor: &Cursor) -> (Signs, Arc<LogVitals>, Clock) {

@@ -7,7 +7,7 @@ mod watch;
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) type Fallible<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+pub(crate) use crate::Fallible;
 
 /// What a peer did, and how long it took from the start of its worker until the last job was done and the database said so.
 pub(crate) struct Ran {

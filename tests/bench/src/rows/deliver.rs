@@ -7,11 +7,12 @@ use event_sea_orm::prelude::*;
 use sea_orm::DatabaseConnection;
 
 use super::Rows;
+use super::peers::Peers;
 use crate::ground::{Ground, Kind};
 use crate::hand::Hand;
 use crate::models::{IDLE, small};
 use crate::report::Row;
-use crate::sample::{in_turns, median};
+use crate::sample::{in_turns, median, range};
 use crate::{Fallible, payload};
 
 /// Events of the backlog with real payloads: kilobytes each.
@@ -19,16 +20,21 @@ const LARGE: i64 = 20_000;
 
 pub(super) async fn run(rows: &mut Rows<'_>) -> Fallible<()> {
     for kind in [Kind::Postgres, Kind::MariaDb, Kind::Sqlite] {
-        let scan = format!("scan{}", kind.suffix());
-        let fan_out =
+        let scan_row = format!("scan{}", kind.suffix());
+        let fan_out_row =
             if kind == Kind::Sqlite { "sqlite-deliver".to_owned() } else { format!("fan-out{}", kind.suffix()) };
         let large = format!("scan-large{}", kind.suffix());
-        if rows.wants(&scan) || rows.wants(&fan_out) {
+        if rows.wants(&scan_row) || rows.wants(&fan_out_row) {
             let backlog = i64::try_from(rows.options.backlog)?;
             match Ground::migrated(rows.options, kind).await? {
                 Some(ground) => {
                     fill(&ground, backlog, |n| small(n).into()).await?;
-                    measure(rows, &ground, backlog, &scan, Some(&fan_out)).await?;
+                    if rows.wants(&scan_row) {
+                        scan(rows, &ground, backlog, &scan_row).await?;
+                    }
+                    if rows.wants(&fan_out_row) {
+                        fan_out(rows, &ground, backlog, &fan_out_row).await?;
+                    }
                     ground.drop().await?;
                 }
                 None => rows.no_server(kind, &["fan-out", "scan"]),
@@ -38,7 +44,7 @@ pub(super) async fn run(rows: &mut Rows<'_>) -> Fallible<()> {
             match (payload::webhooks()?, Ground::migrated(rows.options, kind).await?) {
                 (Some(payloads), Some(ground)) => {
                     fill(&ground, LARGE, |n| payload::large(&payloads, n).into()).await?;
-                    measure(rows, &ground, LARGE, &large, None).await?;
+                    scan(rows, &ground, LARGE, &large).await?;
                     ground.drop().await?;
                 }
                 (None, _) => rows.add(Row::left_out(&large, "../shared/data is not here")),
@@ -81,7 +87,8 @@ pub(super) async fn rewind(ground: &Ground) -> Fallible<()> {
     ground.run("DELETE FROM event_failures").await
 }
 
-async fn measure(rows: &mut Rows<'_>, ground: &Ground, events: i64, scan: &str, fan_out: Option<&str>) -> Fallible<()> {
+/// Beside reading the log by hand.
+async fn scan(rows: &mut Rows<'_>, ground: &Ground, events: i64, row: &str) -> Fallible<()> {
     let hand = Hand::on(ground).await?;
     let sides = in_turns(
         rows.options.rounds,
@@ -90,9 +97,6 @@ async fn measure(rows: &mut Rows<'_>, ground: &Ground, events: i64, scan: &str, 
             deliver(&ground.db, &IDLE, events).await
         },
         async || {
-            if !rows.wants(scan) {
-                return Ok(f64::NAN);
-            }
             let begun = Instant::now();
             let read = hand.scan().await?;
             if read != u64::try_from(events)? {
@@ -104,17 +108,32 @@ async fn measure(rows: &mut Rows<'_>, ground: &Ground, events: i64, scan: &str, 
     .await?;
     hand.close().await;
     let (ours, beside) = sides.medians();
-    if rows.wants(scan) {
-        rows.add(Row::time(scan, "s", ours, beside, 2.0).note(format!(
-            "{events} events to 4 inboxes, beside reading and decoding each once by hand; {}",
-            sides.spread()
-        )));
+    rows.add(Row::time(row, "s", ours, beside, 2.0).note(format!(
+        "{events} events to 4 inboxes, beside reading and decoding each once by hand; {}",
+        sides.spread()
+    )));
+    Ok(())
+}
+
+/// Beside job queues, which need a job for each delivery.
+async fn fan_out(rows: &mut Rows<'_>, ground: &Ground, events: i64, row: &str) -> Fallible<()> {
+    let mut ours = Vec::new();
+    let mut peers = Peers::of(rows.options, ground.kind);
+    rewind(ground).await?;
+    deliver(&ground.db, &IDLE, events).await?;
+    for _ in 0..rows.options.rounds {
+        rewind(ground).await?;
+        ours.push(4.0 * events as f64 / deliver(&ground.db, &IDLE, events).await?);
+        peers.run(u64::try_from(events)?).await?;
     }
-    if let Some(fan_out) = fan_out.filter(|fan_out| rows.wants(fan_out)) {
-        let rate = 4.0 * events as f64 / median(&sides.ours);
-        let least = if ground.kind == Kind::Sqlite { 500_000.0 } else { 1_000_000.0 };
-        let goal = format!("at least {least} deliveries/s");
-        rows.add(Row::alone(fan_out, "1/s", rate, goal, rate >= least));
-    }
+    let rate = median(&ours);
+    let least = if ground.kind == Kind::Sqlite { 500_000.0 } else { 1_000_000.0 };
+    let goal = format!("at least {least} deliveries/s");
+    let row = match peers.fastest() {
+        Some(fastest) => Row::rate(row, "1/s", rate, fastest, 20.0).and(&goal, rate >= least),
+        None => Row::alone(row, "1/s", rate, goal, rate >= least),
+    };
+    let row = row.note(format!("{events} events to 4 inboxes that do nothing; runs: {}", range(&ours)));
+    rows.add(peers.notes().into_iter().fold(row, Row::note));
     Ok(())
 }

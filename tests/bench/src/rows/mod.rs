@@ -5,6 +5,7 @@ mod deliver;
 mod growth;
 mod holes;
 mod latency;
+mod peers;
 mod record;
 mod transactional;
 
