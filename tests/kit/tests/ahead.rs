@@ -1,0 +1,113 @@
+//! Reading ahead in a backlog: each event once, never far, never for ever, and without harm where it fails.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use event_core::memory::MemoryLog;
+use event_core::{Dispatcher, Event, InboxResult, RecordOn, State, handled, inbox};
+use kit_tests::faulty::{Call, Fault, Faulty};
+use kit_tests::model::AccountEvent;
+use kit_tests::seen::Seen;
+use tokio::sync::Semaphore;
+
+#[inbox]
+async fn one(event: Event<AccountEvent>, State(seen): State<Seen>) -> InboxResult {
+    seen.note(format!("one {}", event.id()));
+    handled()
+}
+
+#[inbox]
+async fn other(event: Event<AccountEvent>, State(seen): State<Seen>) -> InboxResult {
+    seen.note(format!("other {}", event.id()));
+    handled()
+}
+
+#[inbox(concurrency = 1, timeout = "1d")]
+async fn gated(_event: Event<AccountEvent>, State(gate): State<Arc<Semaphore>>) -> InboxResult {
+    gate.acquire().await?.forget();
+    handled()
+}
+
+const EVENTS: usize = 1_000;
+const PAGE: u32 = 50;
+
+struct World {
+    faulty: Faulty,
+    seen: Seen,
+    gate: Arc<Semaphore>,
+}
+
+impl World {
+    /// A backlog for these inboxes.
+    async fn with(inboxes: &[&'static str], text: &str) -> (Self, Dispatcher<Faulty>) {
+        let world = Self {
+            faulty: Faulty::new(MemoryLog::new()),
+            seen: Seen::default(),
+            gate: Arc::new(Semaphore::new(0)),
+        };
+        let builder = Dispatcher::<Faulty>::builder(world.faulty.clone()).state(world.seen.clone());
+        let builder = builder.state(world.gate.clone()).page(PAGE);
+        let dispatcher = builder.only(inboxes.iter().copied()).build().unwrap();
+        dispatcher.register().await.unwrap();
+        for _ in 0..EVENTS {
+            let event = AccountEvent::Renamed { to: text.to_owned() };
+            world.faulty.log().record(event.on(1).by_system()).unwrap();
+        }
+        (world, dispatcher)
+    }
+
+    /// What an inbox was given.
+    fn given(&self, inbox: &str) -> Vec<String> {
+        let lines = self.seen.lines();
+        lines.iter().filter_map(|line| line.strip_prefix(inbox)?.strip_prefix(' ')).map(str::to_owned).collect()
+    }
+}
+
+fn all() -> Vec<String> {
+    (1..=EVENTS).map(|id| id.to_string()).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_event_is_read_once_for_all() {
+    let (world, dispatcher) = World::with(&["one", "other"], "bug").await;
+    dispatcher.drain().await.unwrap();
+    assert_eq!((world.given("one"), world.given("other")), (all(), all()));
+    let pages = EVENTS / PAGE as usize;
+    let reads = world.faulty.count(Call::Read) as usize;
+    assert!((pages..=pages + 6).contains(&reads), "{reads} reads for {pages} pages");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_large_is_read_in_smaller_pages() {
+    let (world, dispatcher) = World::with(&["one"], &"x".repeat(40_000)).await;
+    dispatcher.drain().await.unwrap();
+    assert_eq!(world.given("one"), all());
+    let (pages, reads) = (EVENTS / PAGE as usize, world.faulty.count(Call::Read) as usize);
+    assert!(reads > pages + 10, "{reads} reads");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_read_that_fails_ahead_is_done_again_when_it_is_wanted() {
+    let (world, dispatcher) = World::with(&["one"], "bug").await;
+    // The first is the lane's own.
+    world.faulty.fail(Call::Read, 3, Fault::Refused);
+    dispatcher.drain().await.unwrap();
+    assert_eq!(world.given("one"), all());
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_goes_no_further_than_a_few_pages_and_ends_with_the_dispatcher() {
+    let (world, dispatcher) = World::with(&["gated"], "bug").await;
+    let running = dispatcher.clone();
+    let run = tokio::spawn(async move { running.run(std::future::pending()).await });
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let reads = world.faulty.count(Call::Read);
+    assert!((1..=4).contains(&reads), "{reads} reads while the first event is under way");
+    assert!(Arc::strong_count(&world.gate) > 1);
+    run.abort();
+    assert!(run.await.unwrap_err().is_cancelled());
+    drop(dispatcher);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(Arc::strong_count(&world.gate), 1, "nothing keeps the dispatcher's states");
+}
