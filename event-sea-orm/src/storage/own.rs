@@ -27,7 +27,7 @@ pub(super) const CONNECTIONS: u32 = 3;
 /// ask again before each statement would be a round trip for every one. What ended since is an error like any.
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 pub(super) fn is_fresh(connection: sea_orm::sqlx::pool::PoolConnectionMetadata) -> bool {
-    connection.idle_for < Duration::from_secs(1)
+    connection.idle_for < Duration::from_millis(50)
 }
 
 /// The connections, once they are made.
