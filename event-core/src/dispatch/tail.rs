@@ -25,10 +25,10 @@ use crate::storage::{Read, ReadEvent, Storage, StorageError};
 
 /// How many pages are kept for lanes that come a little later, and about how many bytes of them; two at least.
 const PAGES_KEPT: usize = 16;
-const BYTES_KEPT: usize = 16 << 20;
+const BYTES_KEPT: usize = 32 << 20;
 
 /// About how many bytes a page is to have at most: where events are large, fewer are read at a time.
-const BYTES_OF_PAGE: usize = 2 << 20;
+const BYTES_OF_PAGE: usize = 4 << 20;
 
 /// What one read brought.
 pub(crate) struct Page {

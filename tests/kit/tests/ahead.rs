@@ -41,11 +41,8 @@ struct World {
 impl World {
     /// A backlog for these inboxes.
     async fn with(inboxes: &[&'static str], text: &str) -> (Self, Dispatcher<Faulty>) {
-        let world = Self {
-            faulty: Faulty::new(MemoryLog::new()),
-            seen: Seen::default(),
-            gate: Arc::new(Semaphore::new(0)),
-        };
+        let world =
+            Self { faulty: Faulty::new(MemoryLog::new()), seen: Seen::default(), gate: Arc::new(Semaphore::new(0)) };
         let builder = Dispatcher::<Faulty>::builder(world.faulty.clone()).state(world.seen.clone());
         let builder = builder.state(world.gate.clone()).page(PAGE);
         let dispatcher = builder.only(inboxes.iter().copied()).build().unwrap();
@@ -80,7 +77,7 @@ async fn each_event_is_read_once_for_all() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_large_is_read_in_smaller_pages() {
-    let (world, dispatcher) = World::with(&["one"], &"x".repeat(40_000)).await;
+    let (world, dispatcher) = World::with(&["one"], &"x".repeat(80_000)).await;
     dispatcher.drain().await.unwrap();
     assert_eq!(world.given("one"), all());
     let (pages, reads) = (EVENTS / PAGE as usize, world.faulty.count(Call::Read) as usize);
