@@ -101,7 +101,6 @@ fn is_null(value: &Value) -> bool {
 }
 
 /// About how many bytes an event takes in a statement.
-#[cfg(feature = "mysql")]
 pub(super) fn size(event: &NewEvent) -> usize {
     let text = |value| if let Value::String(Some(text)) = value { text.len() } else { 0 };
     values(event).into_iter().map(|value| 16 + text(value)).sum()
