@@ -89,7 +89,8 @@ impl<S: Storage> Builder<S> {
         self
     }
 
-    /// How many events are read at a time. 1,000 by default; up to five times as many are in memory.
+    /// How many events are read at a time at most: 1,000 by default, and fewer while they are so large that a page would have more
+    /// than about 4 MiB.
     pub fn page(mut self, events: u32) -> Self {
         self.options.page = u64::from(events.max(1));
         self

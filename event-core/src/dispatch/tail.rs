@@ -25,7 +25,7 @@ use crate::storage::{Read, ReadEvent, Storage, StorageError};
 
 /// How many pages are kept for lanes that come a little later, and about how many bytes of them; two at least.
 const PAGES_KEPT: usize = 16;
-const BYTES_KEPT: usize = 32 << 20;
+const BYTES_KEPT: usize = 24 << 20;
 
 /// About how many bytes a page is to have at most: where events are large, fewer are read at a time.
 const BYTES_OF_PAGE: usize = 4 << 20;
@@ -46,8 +46,8 @@ impl Page {
         let full = events.len() as u64 >= limit;
         let events: Vec<_> = events.into_iter().map(|event| Arc::new(LoadedEvent::from_read(event))).collect();
         // One in sixteen stands for the others.
-        let some = events.iter().step_by(16);
-        let bytes = some.map(|event| size(event.stored())).sum::<usize>() * 16;
+        let some: Vec<_> = events.iter().step_by(16).map(|event| size(event.stored())).collect();
+        let bytes = some.iter().sum::<usize>() * events.len() / some.len().max(1);
         Self { events, generation, full, bytes }
     }
 }
@@ -125,7 +125,26 @@ struct Ahead {
     /// Where the next one starts.
     after: i64,
     pages: mpsc::Receiver<Arc<Page>>,
-    _reading: JoinSet<()>,
+    reading: JoinSet<Result<(), StorageError>>,
+}
+
+impl Ahead {
+    /// The next page; `None` if there is no further one. After an error what was read before it is not believed either: the
+    /// database may be another than it was (one that crashed back in time).
+    async fn page(&mut self) -> Result<Option<Arc<Page>>, StorageError> {
+        let ended = match self.reading.try_join_next() {
+            Some(ended) => Some(ended),
+            None => match self.pages.recv().await {
+                Some(page) => return Ok(Some(page)),
+                None => self.reading.join_next().await,
+            },
+        };
+        // A panic is one of the storage's own; whoever asked has it when he reads for himself.
+        if let Some(Ok(Err(error))) = ended {
+            return Err(error);
+        }
+        Ok(self.pages.recv().await)
+    }
 }
 
 impl Tail {
@@ -200,7 +219,7 @@ impl Tail {
             drop(reading);
             return self.read_page(&shared.storage, after, also).await;
         }
-        let page = match self.read_ahead(&mut reading, after).await {
+        let page = match self.read_ahead(&mut reading, after).await? {
             Some(page) => page,
             None => self.read_page(&shared.storage, after, also).await?,
         };
@@ -211,27 +230,24 @@ impl Tail {
                 Some(ahead) => ahead.after = last,
                 None => *reading = Some(self.go_ahead(shared, last)),
             }
-        } else {
-            *reading = None;
         }
         Ok(page)
     }
 
-    /// The page that was read ahead, if it is this one and could be read.
-    async fn read_ahead(&self, reading: &mut Option<Ahead>, after: i64) -> Option<Arc<Page>> {
-        let page = match reading {
-            Some(ahead) if ahead.after == after => ahead.pages.recv().await,
-            _ => None,
-        };
-        // What is no longer full may be the end of the log, seen before somebody said that there is more.
+    /// The page that was read ahead, if it is this one.
+    async fn read_ahead(&self, reading: &mut Option<Ahead>, after: i64) -> Result<Option<Arc<Page>>, StorageError> {
+        // Put back only while there is more to come of it.
+        let Some(mut ahead) = reading.take().filter(|ahead| ahead.after == after) else { return Ok(None) };
+        let page = ahead.page().await?;
+        // What is not full may be the end of the log, seen before somebody said that there is more.
         let page = page.filter(|page| page.full || page.generation == *self.generation.borrow());
-        if page.is_none() {
-            *reading = None;
+        if page.as_ref().is_some_and(|page| page.full) {
+            *reading = Some(ahead);
         }
-        page
+        Ok(page)
     }
 
-    /// Reads on until a page is not full, or nothing can be read; a page waits to be asked for before the next but one is read.
+    /// Reads on until a page is not full, or an error; a page waits to be asked for before the next but one is read.
     fn go_ahead<S: Storage>(self: &Arc<Self>, shared: &Arc<Shared<S>>, after: i64) -> Ahead {
         // It must not keep alive what would end it.
         let (tail, shared) = (Arc::downgrade(self), Arc::downgrade(shared));
@@ -240,20 +256,20 @@ impl Tail {
         reading.spawn(async move {
             let mut after = after;
             while let (Some(tail), Some(shared)) = (tail.upgrade(), shared.upgrade()) {
-                // Whoever asks for the page reads it anew, and has the error for himself.
-                let Ok(page) = tail.read_page(&shared.storage, after, &IdSet::new()).await else { return };
+                let page = tail.read_page(&shared.storage, after, &IdSet::new()).await?;
                 drop((tail, shared));
                 let last = page.events.last().map(|event| event.stored().id()).filter(|_| page.full);
                 if sender.send(page).await.is_err() {
-                    return;
+                    break;
                 }
                 match last {
                     Some(last) => after = last,
-                    None => return,
+                    None => break,
                 }
             }
+            Ok(())
         });
-        Ahead { after, pages, _reading: reading }
+        Ahead { after, pages, reading }
     }
 
     async fn read_page<S: Storage>(&self, storage: &S, after: i64, also: &IdSet) -> Result<Arc<Page>, StorageError> {

@@ -34,23 +34,22 @@ impl Dialect for Postgres {
         let mut sql = Sql::new(self);
         let rows = Rows::of(events);
         sql.push("INSERT INTO ").name(log).push(" (").push(&rows.names()).push(") ");
+        let (keyed, returning) = (rows.are_keyed(), rows.returning());
         if let [_] = events {
+            let columns = rows.columns();
             sql.push("VALUES (");
-            for (index, &column) in rows.columns().iter().enumerate() {
-                sql.push(if index > 0 { ", " } else { "" });
-                for value in rows.column(column) {
-                    sql.bind(value.clone()).push(TYPES[column]);
-                }
+            for (index, (value, column)) in rows.into_rows().flatten().zip(columns).enumerate() {
+                sql.push(if index > 0 { ", " } else { "" }).bind(value).push(TYPES[column]);
             }
             sql.push(")");
         } else {
             unnest(&mut sql, &rows);
         }
-        if rows.are_keyed() {
+        if keyed {
             // By its index and no other: nothing else may be left out in silence.
             sql.push(" ON CONFLICT (idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING");
         }
-        sql.push(rows.returning());
+        sql.push(returning);
         sql.statement(DbBackend::Postgres)
     }
 
@@ -158,18 +157,18 @@ fn unnest(sql: &mut Sql<'_>, rows: &Rows) {
         let first = values.next();
         insert::COLUMNS[column] == "metadata" || values.any(|value| Some(value) != first)
     };
-    let (arrays, same): (Vec<_>, Vec<_>) = rows.columns().iter().partition(|column| differs(column));
+    let (arrays, same): (Vec<_>, Vec<_>) = rows.columns().partition(differs);
     sql.push("SELECT ");
-    for (index, column) in rows.columns().iter().enumerate() {
+    for (index, column) in rows.columns().enumerate() {
         sql.push(if index > 0 { ", " } else { "" });
-        match rows.column(*column).next() {
+        match rows.column(column).next() {
             // Its type would otherwise be text, whatever the column's.
-            Some(value) if same.contains(column) => {
-                let cast = if TYPES[*column].is_empty() { "::text" } else { TYPES[*column] };
+            Some(value) if same.contains(&column) => {
+                let cast = if TYPES[column].is_empty() { "::text" } else { TYPES[column] };
                 sql.bind(value.clone()).push(cast);
             }
             _ => {
-                sql.push(&format!("c{column}{}", TYPES[*column]));
+                sql.push(&format!("c{column}{}", TYPES[column]));
             }
         }
     }

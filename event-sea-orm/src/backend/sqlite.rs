@@ -33,21 +33,22 @@ impl Dialect for Sqlite {
         let mut sql = Sql::new(self);
         let rows = Rows::of(events);
         sql.push("INSERT INTO ").name(log).push(" (").push(&rows.names()).push(") ");
-        if rows.are_keyed() {
+        let (keyed, returning) = (rows.are_keyed(), rows.returning());
+        if keyed {
             sql.push("SELECT * FROM (");
         }
         sql.push("VALUES ");
-        for (index, row) in rows.rows().enumerate() {
+        for (index, row) in rows.into_rows().enumerate() {
             if index > 0 {
                 sql.push(", ");
             }
             sql.list(row);
         }
-        if rows.are_keyed() {
+        if keyed {
             sql.push(") AS fresh WHERE fresh.column1 IS NULL OR NOT EXISTS (SELECT 1 FROM ").name(log);
             sql.push(" AS old WHERE old.idempotency_key = fresh.column1)");
         }
-        sql.push(rows.returning());
+        sql.push(returning);
         sql.statement(DbBackend::Sqlite)
     }
 

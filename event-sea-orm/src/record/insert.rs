@@ -28,28 +28,27 @@ pub(crate) const COLUMNS: [&str; 14] = [
 
 /// The values of events in the columns that any of them fills: what nobody uses is neither sent nor parsed.
 pub(crate) struct Rows {
-    /// As places in [`COLUMNS`], in their order.
-    columns: Vec<usize>,
+    used: [bool; COLUMNS.len()],
     rows: Vec<[Value; COLUMNS.len()]>,
 }
 
 impl Rows {
     pub(crate) fn of(events: &[&NewEvent]) -> Self {
         let rows: Vec<_> = events.iter().map(|event| values(event)).collect();
-        let is_used = |column: &usize| rows.iter().any(|row| !is_null(&row[*column]));
-        Self { columns: (0..COLUMNS.len()).filter(is_used).collect(), rows }
+        let used = std::array::from_fn(|column| rows.iter().any(|row| !is_null(&row[column])));
+        Self { used, rows }
     }
 
-    /// The columns' names, with commas between.
+    /// The columns that are used, as places in [`COLUMNS`].
+    pub(crate) fn columns(&self) -> impl Iterator<Item = usize> + use<> {
+        let used = self.used;
+        (0..COLUMNS.len()).filter(move |&column| used[column])
+    }
+
+    /// Their names, with commas between.
     pub(crate) fn names(&self) -> String {
-        let names: Vec<_> = self.columns.iter().map(|&column| COLUMNS[column]).collect();
+        let names: Vec<_> = self.columns().map(|column| COLUMNS[column]).collect();
         names.join(", ")
-    }
-
-    /// The columns, as places in [`COLUMNS`].
-    #[cfg(feature = "postgres")]
-    pub(crate) fn columns(&self) -> &[usize] {
-        &self.columns
     }
 
     /// A column's values.
@@ -59,13 +58,16 @@ impl Rows {
     }
 
     /// The rows, each with the values of the columns that are used.
-    pub(crate) fn rows(&self) -> impl Iterator<Item = impl Iterator<Item = Value>> {
-        self.rows.iter().map(|row| self.columns.iter().map(|&column| row[column].clone()))
+    pub(crate) fn into_rows(self) -> impl Iterator<Item = impl Iterator<Item = Value>> {
+        let used = self.used;
+        self.rows
+            .into_iter()
+            .map(move |row| row.into_iter().zip(used).filter_map(|(value, is_used)| is_used.then_some(value)))
     }
 
     /// Whether any event has a key.
     pub(crate) fn are_keyed(&self) -> bool {
-        self.columns.first() == Some(&0)
+        self.used[0]
     }
 
     /// What an insert returns: the keys only where there are any.

@@ -80,5 +80,9 @@ pub(crate) fn now_nanos() -> u64 {
 
 /// Between half of it and one and a half.
 async fn pause(apart_us: u64) {
+    // A sleep takes a millisecond at least.
+    if apart_us == 0 {
+        return;
+    }
     tokio::time::sleep(Duration::from_micros(apart_us / 2 + fastrand::u64(0..=apart_us))).await;
 }

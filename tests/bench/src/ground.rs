@@ -36,8 +36,14 @@ pub(crate) struct Ground {
 }
 
 enum Place {
-    File(#[allow(dead_code, reason = "it is gone with this value")] tempfile::TempDir),
-    Server { url: String, name: String },
+    /// A file in a folder that is gone with this value.
+    File {
+        _folder: tempfile::TempDir,
+    },
+    Server {
+        url: String,
+        name: String,
+    },
 }
 
 impl Ground {
@@ -49,7 +55,7 @@ impl Ground {
                 let url = format!("sqlite://{}/bench.db?mode=rwc", folder.path().display());
                 let db = connect(&url, 1).await?;
                 db.execute_unprepared("PRAGMA journal_mode = WAL").await?;
-                return Ok(Some(Self { kind, db, url, place: Place::File(folder) }));
+                return Ok(Some(Self { kind, db, url, place: Place::File { _folder: folder } }));
             }
             Kind::Postgres => &options.postgres,
             Kind::MariaDb => &options.mysql,
@@ -88,7 +94,11 @@ impl Ground {
     /// What a database does by itself after a while: looks at what there is.
     pub(crate) async fn analyze(&self) -> Fallible<()> {
         match self.kind {
-            Kind::Postgres => self.run("VACUUM ANALYZE").await,
+            Kind::Postgres => {
+                self.run("VACUUM ANALYZE").await?;
+                // What recording left to be written is not the time of what comes after it.
+                self.run("CHECKPOINT").await
+            }
             Kind::MariaDb => {
                 // It answers with rows.
                 self.db

@@ -1,6 +1,6 @@
 //! What one would write by hand, with sqlx and nothing else: prepared statements on one connection of a pool.
 
-use chrono::{DateTime, Utc};
+use chrono::Utc;
 use sea_orm::sqlx::mysql::MySqlPoolOptions;
 use sea_orm::sqlx::postgres::PgPoolOptions;
 use sea_orm::sqlx::sqlite::SqlitePoolOptions;
@@ -261,9 +261,4 @@ fn read(action: &str, body: &str) -> Fallible<IssueEvent> {
         }
         other => return Err(format!("an event of an action that is none: {other}").into()),
     })
-}
-
-/// The time as SeaORM's entity has it.
-pub(crate) fn now() -> DateTime<Utc> {
-    Utc::now()
 }

@@ -2,10 +2,8 @@
 
 use std::path::Path;
 
-use event_sea_orm::prelude::*;
-
 use crate::Fallible;
-use crate::models::{ISSUES, IssueEvent};
+use crate::models::IssueEvent;
 
 /// Kilobytes of JSON each; none where the file is absent.
 pub(crate) fn webhooks() -> Fallible<Option<Vec<serde_json::Value>>> {
@@ -23,7 +21,7 @@ struct Hook {
 }
 
 /// An event with one of them, the `n`th.
-pub(crate) fn large(payloads: &[serde_json::Value], n: i64) -> Recording<IssueEvent> {
+pub(crate) fn large(payloads: &[serde_json::Value], n: i64) -> IssueEvent {
     let payload = payloads[usize::try_from(n).unwrap_or_default() % payloads.len()].clone();
-    IssueEvent::Delivered { payload }.on(n % ISSUES).by_system()
+    IssueEvent::Delivered { payload }
 }

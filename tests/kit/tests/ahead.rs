@@ -84,13 +84,20 @@ async fn what_is_large_is_read_in_smaller_pages() {
     assert!(reads > pages + 10, "{reads} reads");
 }
 
+/// The lane has to load anew, as after any error: what it holds may be of a database that crashed back in time.
 #[tokio::test(start_paused = true)]
-async fn a_read_that_fails_ahead_is_done_again_when_it_is_wanted() {
+async fn a_read_that_fails_ahead_is_an_error_like_any() {
     let (world, dispatcher) = World::with(&["one"], "bug").await;
     // The first is the lane's own.
     world.faulty.fail(Call::Read, 3, Fault::Refused);
+    let error = dispatcher.drain().await.unwrap_err();
+    assert!(error.to_string().contains("Read"), "{error}");
+    assert!(world.given("one").len() < EVENTS, "not over what was read before it");
     dispatcher.drain().await.unwrap();
-    assert_eq!(world.given("one"), all());
+    let mut given = world.given("one");
+    given.sort_by_key(|id| id.parse::<i64>().unwrap());
+    given.dedup();
+    assert_eq!(given, all());
 }
 
 #[tokio::test(start_paused = true)]

@@ -119,10 +119,10 @@ impl Breaker {
 
     /// Takes in the end of an attempt.
     pub(super) fn ended(&mut self, event: &EventRef, result: &InboxResult, now: DateTime<Utc>) -> Turn {
-        let is_probe = self.probe.take_if(|probe| probe == event).is_some();
         if matches!(result, Ok(Outcome::Handled)) {
-            return self.worked();
+            return self.handled(event);
         }
+        let is_probe = self.probe.take_if(|probe| probe == event).is_some();
         let Some(error) = failure(result) else { return Turn::Nothing };
         let (since, probes, turn) = match &self.pause {
             None => {
@@ -144,13 +144,9 @@ impl Breaker {
         turn
     }
 
-    /// Takes in an attempt that ended well while the inbox is not paused.
-    pub(super) fn handled(&mut self, event: &EventRef) {
+    /// Takes in the end of an attempt that went well.
+    pub(super) fn handled(&mut self, event: &EventRef) -> Turn {
         self.probe.take_if(|probe| probe == event);
-        self.row.clear();
-    }
-
-    fn worked(&mut self) -> Turn {
         self.row.clear();
         match self.pause.take() {
             None => Turn::Nothing,

@@ -40,7 +40,7 @@ impl Dialect for MySql {
         let mut sql = Sql::new(self);
         let rows = Rows::of(events);
         sql.push("INSERT INTO ").name(log).push(" (").push(&rows.names()).push(") VALUES ");
-        for (index, row) in rows.rows().enumerate() {
+        for (index, row) in rows.into_rows().enumerate() {
             sql.push(if index > 0 { ", " } else { "" }).list(row);
         }
         sql.statement(DbBackend::MySql)

@@ -1,7 +1,6 @@
 //! What a user would take instead of the framework for a fan-out: a job queue, with a job for each delivery.
 
 pub(crate) mod apalis;
-pub(crate) mod database;
 pub(crate) mod graphile;
 mod watch;
 

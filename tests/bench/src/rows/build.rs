@@ -69,7 +69,9 @@ fn build(folder: &Path, name: &str) -> Fallible<()> {
     // Incremental compilation would find that nothing changed.
     let output = cargo.env("CARGO_INCREMENTAL", "0").stdin(Stdio::null()).output()?;
     if !output.status.success() {
-        return Err(format!("{name} can't be built: {}", String::from_utf8_lossy(&output.stderr)).into());
+        let told = String::from_utf8_lossy(&output.stderr);
+        let first: Vec<_> = told.lines().take(10).collect();
+        return Err(format!("{name} can't be built: {}", first.join("\n")).into());
     }
     Ok(())
 }
@@ -98,12 +100,12 @@ fn write_crate(folder: &Path, name: &str, derived: Derived) -> Fallible<()> {
             "[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n[dependencies]\n{dependencies}"
         ),
     )?;
-    let mut text = String::from("#![allow(dead_code)]\n");
-    let subject = if matches!(derived, Derived::Event) { "#[event(subject = \"issue\")]\n" } else { "" };
+    let mut text = String::from("#![allow(dead_code)]\n\npub struct Issue;\n\n");
+    let subject = if matches!(derived, Derived::Event) { "#[event(subject(Issue))]\n" } else { "" };
     for number in 0..ENUMS {
         write!(text, "#[derive({derives})]\n{subject}pub enum Event{number} {{\n")?;
-        for variant in 0..VARIANTS {
-            writeln!(text, "    Happened{variant} {{ name: String, amount: i64, at: Option<String> }},")?;
+        for variant in ('A'..).take(VARIANTS) {
+            writeln!(text, "    {variant}Changed {{ name: String, amount: i64, at: Option<String> }},")?;
         }
         text.push_str("}\n");
     }

@@ -10,7 +10,7 @@ use super::Rows;
 use super::peers::Peers;
 use crate::ground::{Ground, Kind};
 use crate::hand::Hand;
-use crate::models::{IDLE, small};
+use crate::models::{IDLE, ISSUES, small};
 use crate::report::Row;
 use crate::sample::{in_turns, median, range};
 use crate::{Fallible, payload};
@@ -43,7 +43,7 @@ pub(super) async fn run(rows: &mut Rows<'_>) -> Fallible<()> {
         if rows.wants(&large) {
             match (payload::webhooks()?, Ground::migrated(rows.options, kind).await?) {
                 (Some(payloads), Some(ground)) => {
-                    fill(&ground, LARGE, |n| payload::large(&payloads, n).into()).await?;
+                    fill(&ground, LARGE, |n| payload::large(&payloads, n).on(n % ISSUES).by_system().into()).await?;
                     scan(rows, &ground, LARGE, &large).await?;
                     ground.drop().await?;
                 }

@@ -1,6 +1,8 @@
 //! The peers of fan-out, where they were built (`--features peers`).
 
 use crate::Fallible;
+#[cfg(feature = "peers")]
+use crate::ground::Ground;
 use crate::ground::Kind;
 use crate::options::Options;
 
@@ -11,42 +13,40 @@ pub(super) use without::Peers;
 
 #[cfg(feature = "peers")]
 mod with {
-    use super::{Fallible, Kind, Options};
-    use crate::peers::{Ran, apalis, database, graphile};
+    use super::{Fallible, Ground, Kind, Options};
+    use crate::peers::{Ran, apalis, graphile};
     use crate::sample::{median, range};
 
     /// Their rates so far.
-    pub(crate) struct Peers {
-        server: Option<String>,
+    pub(crate) struct Peers<'o> {
+        /// None where they can't run.
+        options: Option<&'o Options>,
         graphile: Vec<f64>,
         apalis: Vec<f64>,
     }
 
-    impl Peers {
+    impl<'o> Peers<'o> {
         /// Both know PostgreSQL only.
-        pub(crate) fn of(options: &Options, kind: Kind) -> Self {
-            let server = options.postgres.clone().filter(|_| kind == Kind::Postgres);
-            Self { server, graphile: Vec::new(), apalis: Vec::new() }
+        pub(crate) fn of(options: &'o Options, kind: Kind) -> Self {
+            let options = Some(options).filter(|_| kind == Kind::Postgres);
+            Self { options, graphile: Vec::new(), apalis: Vec::new() }
         }
 
         /// One run of each.
         pub(crate) async fn run(&mut self, events: u64) -> Fallible<()> {
-            let Some(server) = &self.server else { return Ok(()) };
-            let rate = |ran: &Ran| ran.jobs as f64 / ran.seconds;
-            let ran = database::with_own(server, async |url| graphile::run(url, events, 4).await).await?;
-            self.graphile.push(rate(&ran));
-            let ran = database::with_own(server, async |url| apalis::run(url, events, 4).await).await?;
-            self.apalis.push(rate(&ran));
+            let Some(options) = self.options else { return Ok(()) };
+            self.graphile.push(rate(options, async |url| graphile::run(url, events, 4).await).await?);
+            self.apalis.push(rate(options, async |url| apalis::run(url, events, 4).await).await?);
             Ok(())
         }
 
         /// The rate of the faster one.
         pub(crate) fn fastest(&self) -> Option<f64> {
-            self.server.as_ref().map(|_| median(&self.graphile).max(median(&self.apalis)))
+            self.options.map(|_| median(&self.graphile).max(median(&self.apalis)))
         }
 
         pub(crate) fn notes(&self) -> Vec<String> {
-            if self.server.is_none() {
+            if self.options.is_none() {
                 return vec!["beside: the peers know PostgreSQL only".to_owned()];
             }
             let note = |name: &str, settings: &str, rates: &[f64]| {
@@ -58,18 +58,28 @@ mod with {
             ]
         }
     }
+
+    /// Jobs a second, in a database like ours.
+    async fn rate(options: &Options, run: impl AsyncFnOnce(&str) -> Fallible<Ran>) -> Fallible<f64> {
+        let ground = Ground::empty(options, Kind::Postgres).await?.ok_or("there is no server")?;
+        let ran = run(&ground.url).await;
+        ground.drop().await?;
+        ran.map(|ran| ran.jobs as f64 / ran.seconds)
+    }
 }
 
 #[cfg(not(feature = "peers"))]
 mod without {
+    use std::marker::PhantomData;
+
     use super::{Fallible, Kind, Options};
 
     /// None were built.
-    pub(crate) struct Peers;
+    pub(crate) struct Peers<'o>(PhantomData<&'o Options>);
 
-    impl Peers {
-        pub(crate) fn of(_: &Options, _: Kind) -> Self {
-            Self
+    impl<'o> Peers<'o> {
+        pub(crate) fn of(_: &'o Options, _: Kind) -> Self {
+            Self(PhantomData)
         }
 
         pub(crate) async fn run(&mut self, _: u64) -> Fallible<()> {

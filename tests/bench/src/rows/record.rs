@@ -7,7 +7,7 @@ use sea_orm::{ActiveModelTrait, ConnectionTrait, DatabaseConnection, DbBackend, 
 
 use super::Rows;
 use crate::ground::{Ground, Kind, connect};
-use crate::hand::{self, Hand};
+use crate::hand::Hand;
 use crate::models::{ISSUES, IssueEvent, row, small};
 use crate::report::Row;
 use crate::sample::in_turns;
@@ -43,10 +43,7 @@ pub(super) async fn run(rows: &mut Rows<'_>) -> Fallible<()> {
 fn payload_of(payloads: Option<&[serde_json::Value]>, n: i64) -> IssueEvent {
     match payloads {
         None => IssueEvent::Commented { comment_id: n },
-        Some(all) => {
-            let payload = all[usize::try_from(n).unwrap_or_default() % all.len()].clone();
-            IssueEvent::Delivered { payload }
-        }
+        Some(payloads) => payload::large(payloads, n),
     }
 }
 
@@ -156,7 +153,7 @@ fn model(n: i64) -> row::ActiveModel {
         action: Set("commented".to_owned()),
         version: Set(1),
         metadata: Set(serde_json::json!({ "comment_id": n })),
-        occurred_at: Set(hand::now()),
+        occurred_at: Set(chrono::Utc::now()),
         ..Default::default()
     }
 }
