@@ -135,16 +135,16 @@ impl TestDb {
     pub async fn kill_connections(&self) {
         let killer = self.another(1).await;
         let others = match self.kind {
-            Kind::MySql => {
+            Kind::MySql => format!(
                 "SELECT concat('KILL ', id) FROM information_schema.processlist \
-                 WHERE db = database() AND id <> connection_id()"
-            }
-            _ => {
-                "SELECT 'SELECT pg_terminate_backend(' || pid || ')' FROM pg_stat_activity \
+                 WHERE db = database() AND id <> connection_id() AND {}",
+                server::IS_IN_ITS_OWN
+            ),
+            _ => "SELECT 'SELECT pg_terminate_backend(' || pid || ')' FROM pg_stat_activity \
                  WHERE datname = current_database() AND pid <> pg_backend_pid()"
-            }
+                .to_owned(),
         };
-        let rows = killer.query_all_raw(statement(&killer, others, [])).await.unwrap();
+        let rows = killer.query_all_raw(statement(&killer, &others, [])).await.unwrap();
         for row in rows {
             let kill: String = row.try_get_by_index(0).unwrap();
             // It may have gone by itself.
