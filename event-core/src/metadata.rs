@@ -102,6 +102,10 @@ pub(crate) fn decode<E: DeserializeOwned>(
     index: u32,
     metadata: &Metadata,
 ) -> Result<E, DecodeError> {
+    // Keeping track of the path takes half of the time, and only an error needs it: then it is read once more.
+    if let Ok(event) = E::deserialize(TaggedByIndex { index, metadata }) {
+        return Ok(event);
+    }
     let mut track = serde_path_to_error::Track::new();
     let tagged = TaggedByIndex { index, metadata };
     E::deserialize(serde_path_to_error::Deserializer::new(tagged, &mut track)).map_err(|error| {

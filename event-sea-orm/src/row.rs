@@ -95,26 +95,26 @@ pub(crate) fn stored_event(log: &LogName, row: &QueryResult, first: usize) -> Re
 /// A value as the driver has it, where SeaORM's way around it costs as much as reading it: it makes an error, with a text, of
 /// every NULL before it makes a `None` of that.
 macro_rules! by_the_driver {
-    ($name:ident, $type:ty) => {
-        fn $name(&self, column: Column) -> Result<Option<$type>, RowError> {
-            #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
-            use sea_orm::sqlx::Row as _;
-            let index = self.first + column.0;
-            #[cfg(feature = "postgres")]
-            if let Some(row) = self.row.try_as_pg_row() {
-                return row.try_get(index).map_err(|error| self.error(column, &error.to_string()));
-            }
-            #[cfg(feature = "mysql")]
-            if let Some(row) = self.row.try_as_mysql_row() {
-                return row.try_get(index).map_err(|error| self.error(column, &error.to_string()));
-            }
-            #[cfg(feature = "sqlite")]
-            if let Some(row) = self.row.try_as_sqlite_row() {
-                return row.try_get(index).map_err(|error| self.error(column, &error.to_string()));
-            }
-            self.row.try_get_by_index(index).map_err(|error| self.error(column, &error.to_string()))
+    ($reader:ident, $column:ident, $get:ident, $made:expr) => {{
+        #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+        use sea_orm::sqlx::Row as _;
+        let index = $reader.first + $column.0;
+        #[cfg(feature = "postgres")]
+        if let Some(row) = $reader.row.try_as_pg_row() {
+            let value: Result<Option<_>, _> = row.$get(index);
+            return value.map(|value| value.map($made)).map_err(|error| $reader.error($column, &error.to_string()));
         }
-    };
+        #[cfg(feature = "mysql")]
+        if let Some(row) = $reader.row.try_as_mysql_row() {
+            let value: Result<Option<_>, _> = row.$get(index);
+            return value.map(|value| value.map($made)).map_err(|error| $reader.error($column, &error.to_string()));
+        }
+        #[cfg(feature = "sqlite")]
+        if let Some(row) = $reader.row.try_as_sqlite_row() {
+            let value: Result<Option<_>, _> = row.$get(index);
+            return value.map(|value| value.map($made)).map_err(|error| $reader.error($column, &error.to_string()));
+        }
+    }};
 }
 
 struct Reader<'a> {
@@ -125,8 +125,20 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    by_the_driver!(text, String);
-    by_the_driver!(number, i64);
+    fn number(&self, column: Column) -> Result<Option<i64>, RowError> {
+        by_the_driver!(self, column, try_get, |number: i64| number);
+        self.get(column)
+    }
+
+    /// A text where it lies. The column's type is not compared with all that a text may be: what is UTF-8 is one.
+    fn raw_text(&self, column: Column) -> Result<Option<Cow<'_, str>>, RowError> {
+        by_the_driver!(self, column, try_get_unchecked, Cow::Borrowed);
+        Ok(self.get::<Option<String>>(column)?.map(Cow::Owned))
+    }
+
+    fn text(&self, column: Column) -> Result<Option<String>, RowError> {
+        Ok(self.raw_text(column)?.map(Cow::into_owned))
+    }
 
     fn get<T: TryGetable>(&self, column: Column) -> Result<T, RowError> {
         let value = self.row.try_get_by_index(self.first + column.0);
@@ -143,7 +155,7 @@ impl Reader<'_> {
 
     /// Read as text and parsed here, so that what is no JSON is an error of this column and not of the query.
     fn optional_json<T: DeserializeOwned>(&self, column: Column) -> Result<Option<T>, RowError> {
-        let Some(text) = self.text(column)? else { return Ok(None) };
+        let Some(text) = self.raw_text(column)? else { return Ok(None) };
         // serde_json's own words may quote what it read; its category and place can't.
         serde_json::from_str(&text).map(Some).map_err(|error| {
             let kind = if error.is_data() { "not a JSON object" } else { "not valid JSON" };

@@ -1,8 +1,9 @@
-//! A set of event ids as ranges: a million ids in a row cost as much as one.
+//! A set of event ids as ranges: a million ids in a row cost as much as one. Copies share what they hold until one is changed.
 
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use rangemap::RangeInclusiveSet;
 
@@ -15,8 +16,17 @@ use rangemap::RangeInclusiveSet;
 /// ids.insert(13);
 /// assert_eq!(ids.to_string(), "3-4,12-13");
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct IdSet(RangeInclusiveSet<i64>);
+///
+/// A clone costs nothing until one of the two is changed: a lane's cursor, its looks and its saves hold the same set over many
+/// pages, while a recorder that idles in its transaction keeps thousands of holes open.
+#[derive(Clone, Debug, Default, Eq, Hash)]
+pub struct IdSet(Arc<RangeInclusiveSet<i64>>);
+
+impl PartialEq for IdSet {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || self.0 == other.0
+    }
+}
 
 impl IdSet {
     /// The empty set.
@@ -37,20 +47,23 @@ impl IdSet {
 
     /// Adds one id.
     pub fn insert(&mut self, id: i64) {
-        self.0.insert(id..=id);
+        self.changed().insert(id..=id);
     }
 
     /// Adds a range; an empty one adds nothing.
     pub fn insert_range(&mut self, range: RangeInclusive<i64>) {
         if !range.is_empty() {
-            self.0.insert(range);
+            self.changed().insert(range);
         }
     }
 
     /// Adds every id of another set.
     pub fn extend(&mut self, other: &Self) {
+        if self.is_empty() {
+            return self.clone_from(other);
+        }
         for range in other.ranges() {
-            self.0.insert(range.clone());
+            self.changed().insert(range.clone());
         }
     }
 
@@ -58,7 +71,7 @@ impl IdSet {
     pub fn remove(&mut self, id: i64) -> bool {
         let there = self.contains(id);
         if there {
-            self.0.remove(id..=id);
+            self.changed().remove(id..=id);
         }
         there
     }
@@ -66,21 +79,28 @@ impl IdSet {
     /// Takes a range out.
     pub fn remove_range(&mut self, range: RangeInclusive<i64>) {
         if !range.is_empty() {
-            self.0.remove(range);
+            self.changed().remove(range);
         }
     }
 
     /// Takes every id of another set out.
     pub fn remove_all(&mut self, other: &Self) {
+        if self == other {
+            *self = Self::new();
+        }
+        if self.is_empty() {
+            return;
+        }
         for range in other.ranges() {
-            self.0.remove(range.clone());
+            self.changed().remove(range.clone());
         }
     }
 
     /// Leaves in only what is also in another set.
     pub fn keep_only(&mut self, other: &Self) {
         if self == other {
-            return;
+            // One copy of the two is enough.
+            return self.clone_from(other);
         }
         let mut gone = self.clone();
         gone.remove_all(other);
@@ -100,6 +120,10 @@ impl IdSet {
     /// The highest id.
     pub fn last(&self) -> Option<i64> {
         self.0.last().map(|range| *range.end())
+    }
+
+    fn changed(&mut self) -> &mut RangeInclusiveSet<i64> {
+        Arc::make_mut(&mut self.0)
     }
 
     /// How many ids are in it.

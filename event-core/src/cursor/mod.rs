@@ -39,6 +39,8 @@ pub struct Cursor {
     ceiling: i64,
     missing: IdSet,
     in_flight: IdSet,
+    /// In flight too: the last one taken, which mostly is done before the next one is, and then never comes into the set.
+    last_taken: Option<i64>,
     /// In flight when the cursor was loaded: to be read from the log again. They count as in flight when saved.
     recovering: IdSet,
     /// Ids up to here may have been started by whoever had the cursor before.
@@ -54,6 +56,7 @@ impl Cursor {
             ceiling: saved.ceiling,
             missing: saved.missing,
             in_flight: IdSet::new(),
+            last_taken: None,
             recovering: saved.in_flight,
             suspect_to: saved.ceiling,
         }
@@ -62,7 +65,7 @@ impl Cursor {
     /// What to store. Right at any moment: whatever is not finished is a hole or above `high`.
     #[must_use]
     pub fn save(&self) -> SavedCursor {
-        let mut in_flight = self.in_flight.clone();
+        let mut in_flight = self.in_flight();
         in_flight.extend(&self.recovering);
         SavedCursor { high: self.high, ceiling: self.ceiling, missing: self.missing.clone(), in_flight }
     }
@@ -87,7 +90,7 @@ impl Cursor {
 
     /// Whether nothing is missing and nothing in flight.
     pub fn has_no_holes(&self) -> bool {
-        self.missing.is_empty() && self.in_flight.is_empty() && self.recovering.is_empty()
+        self.missing.is_empty() && !self.has_in_flight() && self.recovering.is_empty()
     }
 
     /// The next event of a read: above `high` the ids between become missing; below it the event closes its hole. The
@@ -100,7 +103,9 @@ impl Cursor {
         } else if !self.missing.remove(id) && !self.recovering.remove(id) {
             return false;
         }
-        self.in_flight.insert(id);
+        if let Some(before) = self.last_taken.replace(id) {
+            self.in_flight.insert(before);
+        }
         true
     }
 
@@ -117,7 +122,11 @@ impl Cursor {
 
     /// An event taken before is done, or its failure row is about to be written in the same save.
     pub fn finish(&mut self, id: i64) {
-        self.in_flight.remove(id);
+        if self.last_taken == Some(id) {
+            self.last_taken = None;
+        } else {
+            self.in_flight.remove(id);
+        }
     }
 
     /// Ids proved dead: they will never be visible.
@@ -131,8 +140,17 @@ impl Cursor {
     }
 
     /// The ids given to the lane and not finished.
-    pub fn in_flight(&self) -> &IdSet {
-        &self.in_flight
+    #[must_use]
+    pub fn in_flight(&self) -> IdSet {
+        let mut in_flight = self.in_flight.clone();
+        if let Some(last) = self.last_taken {
+            in_flight.insert(last);
+        }
+        in_flight
+    }
+
+    fn has_in_flight(&self) -> bool {
+        self.last_taken.is_some() || !self.in_flight.is_empty()
     }
 
     /// The ids in flight at the takeover that were not read again yet.
@@ -158,7 +176,7 @@ impl Cursor {
     /// At an orderly stop with nothing in flight, this owner started nothing above `high`: the next one has no suspects there
     /// but those that this one had itself.
     pub fn lower_ceiling(&mut self) {
-        if self.in_flight.is_empty() && self.recovering.is_empty() {
+        if !self.has_in_flight() && self.recovering.is_empty() {
             self.ceiling = self.high.max(self.suspect_to);
         }
     }

@@ -145,29 +145,30 @@ impl Plan {
     }
 }
 
-/// Which events of one log an inbox takes.
+/// Which events of one log an inbox takes. Asked at every delivery, and of few names: a search from end to end is faster than
+/// hashing them.
 #[derive(Clone, Debug)]
 pub(crate) enum Filter {
     Everything,
-    Subjects(HashMap<&'static str, Actions>),
+    Subjects(Vec<(&'static str, Actions)>),
 }
 
 /// Which actions of one subject.
 #[derive(Clone, Debug)]
 pub(crate) enum Actions {
-    These(HashSet<&'static str>),
+    These(Vec<&'static str>),
     /// All but those of other enums of the same subject. An action that no linked enum knows is taken, so that it becomes a
     /// dead letter with the reason instead of vanishing.
-    AllBut(HashSet<&'static str>),
+    AllBut(Vec<&'static str>),
 }
 
 impl Filter {
     pub(crate) fn takes(&self, event: &StoredEvent) -> bool {
         match self {
             Self::Everything => true,
-            Self::Subjects(subjects) => match subjects.get(event.subject.kind.as_ref()) {
-                Some(Actions::These(actions)) => actions.contains(event.action.as_str()),
-                Some(Actions::AllBut(others)) => !others.contains(event.action.as_str()),
+            Self::Subjects(subjects) => match subjects.iter().find(|(kind, _)| *kind == event.subject.kind) {
+                Some((_, Actions::These(actions))) => actions.contains(&event.action.as_str()),
+                Some((_, Actions::AllBut(others))) => !others.contains(&event.action.as_str()),
                 None => false,
             },
         }
@@ -301,7 +302,7 @@ fn filters(
                 .map(|action| action.name())
                 .filter(|&action| event.action(action).is_none())
                 .collect();
-            let subjects = HashMap::from([(event.subject(), Actions::AllBut(others))]);
+            let subjects = vec![(event.subject(), Actions::AllBut(others))];
             vec![(LogName::from_static(event.log()), Filter::Subjects(subjects))]
         }
         TakenEvents::Any | TakenEvents::Of(_) => {
@@ -309,14 +310,13 @@ fn filters(
             for action in on {
                 let log = LogName::from_static(action.log);
                 let at = logs.iter().position(|(known, _)| *known == log).unwrap_or_else(|| {
-                    logs.push((log, Filter::Subjects(HashMap::new())));
+                    logs.push((log, Filter::Subjects(Vec::new())));
                     logs.len() - 1
                 });
-                if let Filter::Subjects(subjects) = &mut logs[at].1
-                    && let Actions::These(actions) =
-                        subjects.entry(action.subject).or_insert_with(|| Actions::These(HashSet::new()))
-                {
-                    actions.insert(action.action);
+                let Filter::Subjects(subjects) = &mut logs[at].1 else { continue };
+                match subjects.iter_mut().find(|(kind, _)| *kind == action.subject) {
+                    Some((_, Actions::These(actions) | Actions::AllBut(actions))) => actions.push(action.action),
+                    None => subjects.push((action.subject, Actions::These(vec![action.action]))),
                 }
             }
             logs.sort_by(|a, b| a.0.cmp(&b.0));

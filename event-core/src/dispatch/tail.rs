@@ -14,7 +14,9 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
+use super::convoy::{Convoy, Place};
 use super::shared::Shared;
 use super::vitals::locked;
 use crate::cursor::IdSet;
@@ -35,6 +37,8 @@ pub(crate) struct Page {
     pub(crate) events: Vec<Arc<LoadedEvent>>,
     /// The tail's generation when the read began: after a page that is not full, nothing is new until it changes.
     pub(crate) generation: u64,
+    /// When the read had ended.
+    pub(crate) ended: Instant,
     /// Whether there may be more behind it at once.
     pub(crate) full: bool,
     /// About how many bytes it takes.
@@ -43,12 +47,13 @@ pub(crate) struct Page {
 
 impl Page {
     pub(super) fn new(events: Vec<ReadEvent>, generation: u64, limit: u64) -> Self {
+        let ended = Instant::now();
         let full = events.len() as u64 >= limit;
         let events: Vec<_> = events.into_iter().map(|event| Arc::new(LoadedEvent::from_read(event))).collect();
         // One in sixteen stands for the others.
         let some: Vec<_> = events.iter().step_by(16).map(|event| size(event.stored())).collect();
         let bytes = some.iter().sum::<usize>() * events.len() / some.len().max(1);
-        Self { events, generation, full, bytes }
+        Self { events, generation, ended, full, bytes }
     }
 }
 
@@ -80,6 +85,7 @@ pub(crate) struct Tail {
     /// Whether a read brought anything since the poller asked last.
     busy: AtomicBool,
     known: Mutex<Known>,
+    convoy: Convoy,
     /// Held by whoever reads where the log is new to all: a second lane there waits for the page instead of reading it again.
     reading: tokio::sync::Mutex<Option<Ahead>>,
 }
@@ -101,6 +107,24 @@ impl Known {
         self.pages.iter().find(|(start, _)| *start == after).map(|(_, page)| page.clone())
     }
 
+    /// How many pages make room for one of so many bytes.
+    fn going_for(&self, bytes: usize) -> usize {
+        let (mut kept, mut all) = (self.pages.len() + 1, self.bytes + bytes);
+        let goes = |(_, page): &&(i64, Arc<Page>)| {
+            let goes = kept > PAGES_KEPT || kept > 2 && all > BYTES_KEPT;
+            kept -= 1;
+            all -= page.bytes;
+            goes
+        };
+        self.pages.iter().take_while(goes).count()
+    }
+
+    /// Where the last of them starts.
+    fn last_going_for(&self, bytes: usize) -> Option<i64> {
+        let last = self.going_for(bytes).checked_sub(1)?;
+        self.pages.get(last).map(|(start, _)| *start)
+    }
+
     fn add(&mut self, after: i64, page: &Arc<Page>) {
         match page.events.last() {
             None => {
@@ -109,12 +133,10 @@ impl Known {
             }
             Some(last) => {
                 self.head = Some(last.stored().id());
+                let going = self.going_for(page.bytes);
+                self.bytes -= self.pages.drain(..going).map(|(_, page)| page.bytes).sum::<usize>();
                 self.pages.push_back((after, page.clone()));
                 self.bytes += page.bytes;
-                while self.pages.len() > PAGES_KEPT || self.pages.len() > 2 && self.bytes > BYTES_KEPT {
-                    let left = self.pages.pop_front();
-                    self.bytes -= left.map_or(0, |(_, page)| page.bytes);
-                }
             }
         }
     }
@@ -156,8 +178,14 @@ impl Tail {
             generation: watch::Sender::new(0),
             busy: AtomicBool::new(false),
             known: Mutex::default(),
+            convoy: Convoy::default(),
             reading: tokio::sync::Mutex::default(),
         }
+    }
+
+    /// A place for a lane that reads here.
+    pub(crate) fn place(&self) -> Place {
+        self.convoy.place()
     }
 
     /// Changes whenever there may be something new.
@@ -192,19 +220,36 @@ impl Tail {
     pub(crate) async fn read<S: Storage>(
         self: &Arc<Self>,
         shared: &Arc<Shared<S>>,
+        place: &Place,
         after: i64,
         also: &IdSet,
     ) -> Result<Arc<Page>, StorageError> {
         if !also.is_empty() {
+            self.convoy.leaves(place);
             return self.read_page(&shared.storage, after, also).await;
         }
+        let page = self.read_shared(shared, place, after).await;
+        if page.is_err() {
+            self.convoy.leaves(place);
+        }
+        page
+    }
+
+    async fn read_shared<S: Storage>(
+        self: &Arc<Self>,
+        shared: &Arc<Shared<S>>,
+        place: &Place,
+        after: i64,
+    ) -> Result<Arc<Page>, StorageError> {
         if let Some(page) = locked(&self.known).page(after) {
+            self.convoy.moves(place, after);
             return Ok(page);
         }
         let mut reading = self.reading.lock().await;
         let is_behind = {
             let known = locked(&self.known);
             if let Some(page) = known.page(after) {
+                self.convoy.moves(place, after);
                 return Ok(page);
             }
             if let Some((start, page)) = &known.empty
@@ -217,12 +262,18 @@ impl Tail {
         };
         if is_behind {
             drop(reading);
-            return self.read_page(&shared.storage, after, also).await;
+            self.convoy.leaves(place);
+            return self.read_page(&shared.storage, after, &IdSet::new()).await;
         }
+        self.convoy.moves(place, after);
         let page = match self.read_ahead(&mut reading, after).await? {
             Some(page) => page,
-            None => self.read_page(&shared.storage, after, also).await?,
+            None => self.read_page(&shared.storage, after, &IdSet::new()).await?,
         };
+        let going = locked(&self.known).last_going_for(page.bytes);
+        if let Some(start) = going {
+            self.convoy.gather(start).await;
+        }
         locked(&self.known).add(after, &page);
         if let (true, Some(last)) = (page.full, page.events.last()) {
             let last = last.stored().id();

@@ -139,12 +139,22 @@ impl CursorSave {
 pub struct Look {
     /// Those that a read started after this look decides: visible there, or never.
     pub ripe: IdSet,
-    /// Whether no missing id was visible to any read that ended before this look: their recorders are all still at it. Where
-    /// it is false the next read of new events has to look for the missing ones in the same statement, or a subject's events
-    /// could be seen in the wrong order.
+    /// Those that this look knows nothing of from a look before.
+    pub fresh: IdSet,
+    /// Whether no missing id but the fresh ones was visible to any read that ended before this look: their recorders are all
+    /// still at it. Where it is false the next read of new events has to look for the missing ones in the same statement, or a
+    /// subject's events could be seen in the wrong order.
     pub still: bool,
     /// Who holds the oldest missing id open, where the storage can tell.
     pub holder: Option<String>,
+}
+
+impl Look {
+    /// Whether no missing id was visible to any read that ended before this look.
+    #[must_use]
+    pub fn is_still(&self) -> bool {
+        self.still && self.fresh.is_empty()
+    }
 }
 
 /// What databases do for the dispatcher.

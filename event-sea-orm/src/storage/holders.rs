@@ -15,7 +15,7 @@ pub(super) struct Listing {
     /// The session that listed. Over its end a holder's name may change or mean another one (a prepared transaction has a new
     /// name after the server's restart), so that nothing listed in another session is believed.
     pub(super) session: String,
-    /// The highest id that was drawn *before* the holders were listed.
+    /// The highest id that was drawn *before* the holders were listed; 0 if nobody asked.
     pub(super) drawn: i64,
     /// Each holder.
     pub(super) holders: BTreeMap<String, Holder>,
@@ -45,6 +45,14 @@ struct Batch {
 }
 
 impl Holders {
+    /// Whether it has each of these ids from a look before, so that the next one need not ask what was drawn. Should the session
+    /// have ended by then it knows none of them, and that look proves nothing.
+    pub(super) fn knows(&self, missing: &IdSet) -> bool {
+        let mut fresh = missing.clone();
+        self.batches.iter().for_each(|batch| fresh.remove_all(&batch.ids));
+        fresh.is_empty()
+    }
+
     /// Takes in a listing made after the ids were seen missing.
     pub(super) fn look(&mut self, missing: &IdSet, listing: &Listing) -> Look {
         if self.session != listing.session {
@@ -63,7 +71,7 @@ impl Holders {
         }
         if !fresh.is_empty() {
             // They may have become visible before anybody looked.
-            look.still = false;
+            look.fresh.clone_from(&fresh);
             // An id beyond the newest drawn one was put there by hand, and those between are still to be drawn.
             fresh.remove_range(listing.drawn.saturating_add(1)..=i64::MAX);
             let holders = listing.holders.keys().cloned().collect();
@@ -121,15 +129,15 @@ mod tests {
     fn an_id_is_ripe_when_all_that_held_the_lock_then_have_let_go() {
         let mut holders = Holders::default();
         let look = holders.look(&ids("3"), &listing("s", 9, &["a", "b"]));
-        assert!(look.ripe.is_empty() && !look.still);
+        assert!(look.ripe.is_empty() && !look.is_still());
         assert_eq!(look.holder.as_deref(), Some("backend a, or one of 1 others"));
         // `c` came later: it can't have drawn 3.
         let look = holders.look(&ids("3"), &listing("s", 9, &["a", "b", "c"]));
-        assert!(look.ripe.is_empty() && look.still);
+        assert!(look.ripe.is_empty() && look.is_still());
         let look = holders.look(&ids("3"), &listing("s", 9, &["b", "c"]));
-        assert!(look.ripe.is_empty() && !look.still, "one of them left: it may be visible");
+        assert!(look.ripe.is_empty() && !look.is_still(), "one of them left: it may be visible");
         let look = holders.look(&ids("3"), &listing("s", 9, &["c"]));
-        assert_eq!((look.ripe, look.still), (ids("3"), false));
+        assert_eq!((look.ripe, look.is_still()), (ids("3"), false));
     }
 
     #[test]
@@ -139,7 +147,7 @@ mod tests {
         let mut committed = listing("s", 9, &["a"]);
         committed.holders.get_mut("a").unwrap().unseen = false;
         let look = holders.look(&ids("3"), &committed);
-        assert!(look.ripe.is_empty() && !look.still);
+        assert!(look.ripe.is_empty() && !look.is_still());
     }
 
     #[test]
@@ -163,8 +171,30 @@ mod tests {
         holders.look(&ids("3"), &listing("s", 9, &["a"]));
         // The server restarted, and `a` is a prepared transaction that is called `x` now.
         let look = holders.look(&ids("3"), &listing("t", 9, &["x"]));
-        assert!(look.ripe.is_empty() && !look.still);
+        assert!(look.ripe.is_empty() && !look.is_still());
         assert_eq!(holders.look(&ids("3"), &listing("t", 9, &[])).ripe, ids("3"));
+    }
+
+    #[test]
+    fn a_look_that_did_not_ask_what_was_drawn_proves_nothing_of_what_it_did_not_know() {
+        let mut holders = Holders::default();
+        assert!(!holders.knows(&ids("3")));
+        holders.look(&ids("3"), &listing("s", 9, &["a"]));
+        assert!(holders.knows(&ids("3")) && !holders.knows(&ids("3,5")));
+        // The session ended between the question and the look.
+        let look = holders.look(&ids("3"), &listing("t", 0, &[]));
+        assert!(look.ripe.is_empty() && !look.is_still());
+        assert!(!holders.knows(&ids("3")));
+    }
+
+    #[test]
+    fn what_was_known_is_told_from_what_is_fresh() {
+        let mut holders = Holders::default();
+        holders.look(&ids("3"), &listing("s", 9, &["a", "b"]));
+        let look = holders.look(&ids("3,5"), &listing("s", 9, &["a", "b"]));
+        assert!(look.still && look.fresh == ids("5"));
+        let look = holders.look(&ids("3,5,7"), &listing("s", 9, &["a"]));
+        assert!(!look.still && look.fresh == ids("7"), "one of them left: 3 and 5 may be visible");
     }
 
     #[test]

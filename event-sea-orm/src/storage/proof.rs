@@ -29,7 +29,8 @@ impl SeaStorage {
             #[cfg(feature = "postgres")]
             DbBackend::Postgres => {
                 let Some(looker) = self.connections().await?.looker else { return Ok(Look::default()) };
-                let listing = looker.list(self, log).await?;
+                let ask_drawn = !proof.holders.knows(missing);
+                let listing = looker.list(self, log, ask_drawn).await?;
                 Ok(proof.holders.look(missing, &listing))
             }
             #[cfg(feature = "mysql")]

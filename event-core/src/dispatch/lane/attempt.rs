@@ -13,7 +13,7 @@ use crate::storage::{Failure, FailureChange, FailureKey, FailureState, Storage};
 
 impl<S: Storage> Lane<S> {
     /// Starts a handler. One that is ready at once is finished here; another goes on as a task of its own.
-    pub(super) async fn launch(&mut self, taken: Taken, before: Option<Failure>, attempt: u32) {
+    pub(super) async fn launch(&mut self, taken: Taken, before: Option<Box<Failure>>, attempt: u32) {
         let work = self.work.clone();
         let event = taken.event.stored().at.clone();
         let delivery = Box::pin(async move {
@@ -41,7 +41,7 @@ impl<S: Storage> Lane<S> {
         let now = self.shared.clock.now();
         self.counters.count(&result);
         let counted = self.breaker.counted(&taken.event.stored().at, attempt, &result);
-        let verdict = judge(&self.plan, taken.event.stored(), counted, before.as_ref(), &result, now);
+        let verdict = judge(&self.plan, taken.event.stored(), counted, before.as_deref(), &result, now);
         self.watch(&taken, &result, now);
         let key = taken.subject_key();
         let open = match &verdict {

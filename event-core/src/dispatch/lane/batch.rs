@@ -211,7 +211,7 @@ impl<S: Storage> Lane<S> {
             Ok(result) => result,
             Err(error) => return Err(self.give_up(transaction, error).await),
         };
-        self.finish(Finished { taken, before: Some(begun), attempt, result });
+        self.finish(Finished { taken, before: Some(Box::new(begun)), attempt, result });
         self.commit(transaction).await
     }
 

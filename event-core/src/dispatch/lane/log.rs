@@ -8,18 +8,39 @@ use tokio::time::Instant;
 
 use crate::clock::Clock;
 use crate::cursor::{CEILING_BLOCK_MIN, Cursor, IdSet, SavedCursor};
+use crate::dispatch::convoy::Place;
 use crate::dispatch::plan::Filter;
 use crate::dispatch::shared::Shared;
 use crate::dispatch::tail::{Page, Tail};
 use crate::dispatch::vitals::LogVitals;
 use crate::inbox::LoadedEvent;
 use crate::names::LogName;
-use crate::storage::{CursorSave, LoadedCursor, Storage, StorageError};
+use crate::storage::{CursorSave, LoadedCursor, Look, Storage, StorageError};
 
 use super::signs::Signs;
 
 /// A block of the ceiling that is used up faster than this is too short.
 const PACE: Duration = Duration::from_millis(200);
+
+/// Ranges of missing ids that are many: to look for them in a read takes longer than to look at the recorders.
+const MANY: usize = 100;
+
+/// The last look at the log's recorders.
+struct Looked {
+    /// When it began.
+    at: Instant,
+    /// The missing ids that it knew.
+    missing: IdSet,
+    /// Whether none of them was visible to any read that ended before.
+    still: bool,
+}
+
+impl Looked {
+    /// Whether it says that a page was read when none of the missing ids was visible.
+    fn covers(&self, page: &Page, missing: &IdSet) -> bool {
+        self.still && page.ended < self.at && self.missing == *missing
+    }
+}
 
 /// The lane's part in one log.
 pub(super) struct LogLane<S: Storage> {
@@ -30,9 +51,9 @@ pub(super) struct LogLane<S: Storage> {
     /// As it stands in the database.
     stored: SavedCursor,
     tail: Arc<Tail>,
+    place: Place,
     proof: S::Proof,
-    /// The missing ids that the last look knew already.
-    looked_at: IdSet,
+    looked: Looked,
     page: Option<Arc<Page>>,
     at: usize,
     /// No event beyond this one, for now: where a drain's round ends, whatever handlers record meanwhile.
@@ -60,9 +81,10 @@ impl<S: Storage> LogLane<S> {
             cursor,
             saves: loaded.saves,
             stored: loaded.cursor.clone(),
+            place: tail.place(),
             tail,
             proof: S::Proof::default(),
-            looked_at: IdSet::new(),
+            looked: Looked { at: Instant::now(), missing: IdSet::new(), still: false },
             page: None,
             at: 0,
             until: i64::MAX,
@@ -130,30 +152,67 @@ impl<S: Storage> LogLane<S> {
     /// A subject's events are seen in the order of their commits because one statement looks for the new and for the missing
     /// ones. A page that was read without the missing ones is as good if none of them was visible then: so says a look
     /// *after* that read, which finds the recorders of all of them still at it. So lanes with holes share the pages of the
-    /// others as long as nothing changes, and a recorder that idles in its transaction costs nobody a read.
+    /// others as long as nothing changes, and a recorder that idles in its transaction costs nobody a read. In a backlog one look
+    /// serves every page that was read ahead before it.
     async fn read_page(&mut self, shared: &Arc<Shared<S>>, inbox: &str) -> Result<Arc<Page>, StorageError> {
         let high = self.cursor.high();
         let also = self.cursor.wanted_again();
         if also.is_empty() {
-            return self.tail.read(shared, high, &also).await;
+            return self.tail.read(shared, &self.place, high, &also).await;
         }
         let mut ripe = IdSet::new();
         if !self.cursor.missing().is_empty() {
-            let known = self.cursor.recovering().is_empty() && self.looked_at == *self.cursor.missing();
-            let page = if known { Some(self.tail.read(shared, high, &IdSet::new()).await?) } else { None };
-            let look = shared.storage.look(&self.name, self.cursor.missing(), &mut self.proof).await?;
-            self.looked_at = self.cursor.missing().clone();
-            self.signs.held_by(look.holder);
+            let page = self.read_without_known(shared, high).await?;
+            if let Some(page) = &page
+                && self.looked.covers(page, self.cursor.missing())
+            {
+                return Ok(page.clone());
+            }
+            let look = self.look(&shared.storage).await?;
             match page {
-                Some(page) if look.still => return Ok(page),
+                Some(page) if look.is_still() => return Ok(page),
                 _ => ripe = look.ripe,
             }
         }
         // Begun after the look: it decides about what was ripe then.
-        let page = self.tail.read(shared, high, &also).await?;
+        let page = self.tail.read(shared, &self.place, high, &also).await?;
         let found: IdSet = page.events.iter().map(|event| event.stored().id()).collect();
         self.close_holes(ripe, &found, inbox);
         Ok(page)
+    }
+
+    /// The next page without the missing ids that a look knew already, for a look that comes after it; `None` where the page is
+    /// to be read with all of them.
+    async fn read_without_known(
+        &mut self,
+        shared: &Arc<Shared<S>>,
+        high: i64,
+    ) -> Result<Option<Arc<Page>>, StorageError> {
+        if !self.cursor.recovering().is_empty() {
+            return Ok(None);
+        }
+        if self.looked.missing == *self.cursor.missing() {
+            return self.tail.read(shared, &self.place, high, &IdSet::new()).await.map(Some);
+        }
+        // A look more is worth it where it saves looking for many.
+        if self.looked.missing.ranges().nth(MANY).is_none() {
+            return Ok(None);
+        }
+        // It lists the recorders of the new ones, before the read that looks for those.
+        let look = self.look(&shared.storage).await?;
+        if !look.still || !look.ripe.is_empty() {
+            return Ok(None);
+        }
+        self.tail.read(shared, &self.place, high, &look.fresh).await.map(Some)
+    }
+
+    async fn look(&mut self, storage: &S) -> Result<Look, StorageError> {
+        let at = Instant::now();
+        let missing = self.cursor.missing().clone();
+        let look = storage.look(&self.name, &missing, &mut self.proof).await?;
+        self.looked = Looked { at, missing, still: look.is_still() };
+        self.signs.held_by(look.holder.clone());
+        Ok(look)
     }
 
     /// Covers what comes next, in a save that is made anyway: a transactional inbox saves at every batch, and in a backlog the

@@ -57,7 +57,7 @@ impl Taken {
 pub(crate) struct Finished {
     pub(crate) taken: Taken,
     /// The failure row that stood while it ran; `None` at the first delivery.
-    pub(crate) before: Option<Failure>,
+    pub(crate) before: Option<Box<Failure>>,
     pub(crate) attempt: u32,
     pub(crate) result: InboxResult,
 }

@@ -18,8 +18,12 @@ const SUBJECT_BUSY: TimeDelta = TimeDelta::seconds(1);
 impl<S: Storage> Lane<S> {
     /// The next due failure row.
     pub(super) async fn next_retry(&mut self) -> Result<Option<DueFailure>, StorageError> {
-        let now = self.shared.clock.now();
-        if self.retries.is_empty() && self.next_due.is_some_and(|due| due <= now) {
+        let next_due = if self.retries.is_empty() { self.next_due } else { None };
+        // Asked at every event: without a failure row it costs no look at the clock.
+        if let Some(due) = next_due
+            && let now = self.shared.clock.now()
+            && due <= now
+        {
             // What is due may only be in memory yet.
             self.save().await?;
             self.retries = self.shared.storage.due(self.plan.name(), now, DUE_PAGE).await?.into();
@@ -87,7 +91,7 @@ impl<S: Storage> Lane<S> {
             self.run_alone(taken, begun).await?;
         } else {
             let attempt = begun.attempts;
-            self.launch(taken, Some(begun), attempt).await;
+            self.launch(taken, Some(Box::new(begun)), attempt).await;
         }
         Ok(true)
     }
@@ -120,7 +124,7 @@ impl<S: Storage> Lane<S> {
             return self.run_alone_in_transaction(taken, begun).await;
         }
         let attempt = begun.attempts;
-        self.launch(taken, Some(begun), attempt).await;
+        self.launch(taken, Some(Box::new(begun)), attempt).await;
         self.wait_for_running().await?;
         self.save().await
     }

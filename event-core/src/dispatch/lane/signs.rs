@@ -38,8 +38,9 @@ impl Signs {
 
     /// The page at hand makes room for another.
     pub(super) fn leave(&mut self, cursor: &Cursor, page: &Page) {
-        self.left.retain(|&id, _| cursor.in_flight().contains(id));
-        for range in cursor.in_flight().ranges() {
+        let in_flight = cursor.in_flight();
+        self.left.retain(|&id, _| in_flight.contains(id));
+        for range in in_flight.ranges() {
             let first = page.events.partition_point(|event| event.stored().id() < *range.start());
             let events = page.events[first..].iter().map(|event| event.stored());
             for event in events.take_while(|event| event.id() <= *range.end()) {

@@ -30,7 +30,7 @@ impl SeaStorage {
         // Nobody knows whose slot is whose, so that held slots don't say that a recorder is still at it. But what is not visible
         // now was not visible to any read before.
         let still = verdict.same && verdict.ripe.is_empty() && !self.is_any_visible(log, missing).await?;
-        Ok(Look { ripe: verdict.ripe, still, holder: holder(&verdict.waits_for) })
+        Ok(Look { ripe: verdict.ripe, still, holder: holder(&verdict.waits_for), ..Look::default() })
     }
 
     async fn held(&self, connection: &DatabaseConnection, log: &LogName) -> Result<Set, StorageError> {

@@ -137,7 +137,7 @@ impl Sleep {
         insert(storage, owner).await?;
         self.since = Some(Instant::now());
         for log in logs {
-            self.unsure.push(looker.list(storage, log).await?.holders.into_keys().collect());
+            self.unsure.push(looker.list(storage, log, false).await?.holders.into_keys().collect());
         }
         self.settled(ears);
         Ok(())
@@ -153,7 +153,7 @@ impl Sleep {
     ) -> Result<(), StorageError> {
         for (log, unsure) in logs.iter().zip(&mut self.unsure) {
             if !unsure.is_empty() {
-                let holders = looker.list(storage, log).await?.holders;
+                let holders = looker.list(storage, log, false).await?.holders;
                 unsure.retain(|holder| holders.contains_key(holder));
             }
         }

@@ -18,11 +18,16 @@ use crate::storage::holders::{Holder, Listing};
 const TRIES: usize = 3;
 
 impl Looker {
-    /// The highest id drawn, and after it the holders of the lock, on one connection.
-    pub(in crate::storage) async fn list(&self, storage: &SeaStorage, log: &LogName) -> Result<Listing, StorageError> {
+    /// The highest id drawn, if that is wanted, and after it the holders of the lock, on one connection.
+    pub(in crate::storage) async fn list(
+        &self,
+        storage: &SeaStorage,
+        log: &LogName,
+        ask_drawn: bool,
+    ) -> Result<Listing, StorageError> {
         for _ in 0..TRIES {
             let before = self.connects();
-            let drawn = self.drawn(storage, log).await?;
+            let drawn = if ask_drawn { self.drawn(storage, log).await? } else { 0 };
             let (backend, holders) = self.holders(storage, log).await?;
             // The first listing of all makes the connection itself.
             if before == 0 || before == self.connects() {
