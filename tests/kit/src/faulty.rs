@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -15,6 +15,8 @@ use event_core::storage::{
 };
 use event_core::{Delivery, EventRef, FromDelivery, InboxError, LogName, Needs};
 use tokio::sync::watch;
+
+use crate::veil::{Proof, Veil};
 
 /// The calls of a storage that may fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -75,6 +77,7 @@ struct Common {
     /// What was last loaded or saved: for the wrong variants only.
     known: Mutex<Known>,
     wrong: Mutex<Wrong>,
+    veil: OnceLock<Veil>,
 }
 
 #[derive(Debug, Default)]
@@ -131,6 +134,11 @@ impl Faulty {
     /// The log itself.
     pub fn log(&self) -> &MemoryLog {
         &self.inner
+    }
+
+    /// Hides what recorders drew that have not ended; once.
+    pub fn hide(&self, veil: Veil) -> &Veil {
+        self.common.veil.get_or_init(|| veil)
     }
 
     /// Leaves fences out.
@@ -344,7 +352,7 @@ fn acknowledge<T>(call: Call, fault: Option<Fault>, result: Result<T, StorageErr
 
 impl Storage for Faulty {
     type Transaction = Transaction;
-    type Proof = ();
+    type Proof = Proof;
 
     async fn check(&self, logs: &[LogName]) -> Result<(), StorageError> {
         let fault = self.enter(Call::Check).await?;
@@ -404,12 +412,26 @@ impl Storage for Faulty {
 
     async fn read(&self, read: Read<'_>) -> Result<Vec<ReadEvent>, StorageError> {
         let fault = self.enter(Call::Read).await?;
-        acknowledge(Call::Read, fault, self.inner.read(read).await)
+        let Some(veil) = self.common.veil.get() else {
+            return acknowledge(Call::Read, fault, self.inner.read(read).await);
+        };
+        veil.pass().await;
+        let (after, limit) = (read.after, read.limit);
+        let all = self.inner.read(Read { limit: u64::MAX, ..read }).await;
+        let visible = all.map(|events| veil.visible(events, after, limit));
+        veil.pass().await;
+        acknowledge(Call::Read, fault, visible)
     }
 
-    async fn look(&self, log: &LogName, missing: &IdSet, proof: &mut ()) -> Result<Look, StorageError> {
+    async fn look(&self, log: &LogName, missing: &IdSet, proof: &mut Proof) -> Result<Look, StorageError> {
         let fault = self.enter(Call::Look).await?;
-        acknowledge(Call::Look, fault, self.inner.look(log, missing, proof).await)
+        let Some(veil) = self.common.veil.get() else {
+            return acknowledge(Call::Look, fault, self.inner.look(log, missing, &mut ()).await);
+        };
+        veil.pass().await;
+        let look = veil.look(missing, proof);
+        veil.pass().await;
+        acknowledge(Call::Look, fault, Ok(look))
     }
 
     async fn save(&self, save: &Save) -> Result<(), StorageError> {

@@ -4,3 +4,4 @@
 pub mod faulty;
 pub mod model;
 pub mod seen;
+pub mod veil;
