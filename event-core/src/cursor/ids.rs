@@ -18,15 +18,10 @@ use rangemap::RangeInclusiveSet;
 /// ```
 ///
 /// A clone costs nothing until one of the two is changed: a lane's cursor, its looks and its saves hold the same set over many
-/// pages, while a recorder that idles in its transaction keeps thousands of holes open.
-#[derive(Clone, Debug, Default, Eq, Hash)]
+/// pages, while a recorder that idles in its transaction keeps thousands of holes open. Two that share it are equal without a
+/// comparison.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct IdSet(Arc<RangeInclusiveSet<i64>>);
-
-impl PartialEq for IdSet {
-    fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0) || self.0 == other.0
-    }
-}
 
 impl IdSet {
     /// The empty set.
