@@ -93,7 +93,7 @@ pub(crate) fn stored_event(log: &LogName, row: &QueryResult, first: usize) -> Re
 }
 
 /// A value as the driver has it, where SeaORM's way around it costs as much as reading it: it makes an error, with a text, of
-/// every NULL before it makes a `None` of that.
+/// every NULL before it makes a `None` of that. Returns it from the function around; goes on where it is no known driver.
 macro_rules! by_the_driver {
     ($reader:ident, $column:ident, $get:ident, $made:expr) => {{
         #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]

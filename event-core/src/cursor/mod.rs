@@ -11,6 +11,8 @@
 
 mod ids;
 
+use std::hash::{Hash, Hasher};
+
 pub use ids::{BadIdSet, IdSet};
 
 /// How far ahead of the newest started event the ceiling is saved at most, in ids.
@@ -33,7 +35,7 @@ pub struct SavedCursor {
 }
 
 /// A cursor at work.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default)]
 pub struct Cursor {
     high: i64,
     ceiling: i64,
@@ -45,6 +47,21 @@ pub struct Cursor {
     recovering: IdSet,
     /// Ids up to here may have been started by whoever had the cursor before.
     suspect_to: i64,
+}
+
+/// Two that hold the same are equal, however they came to it.
+impl PartialEq for Cursor {
+    fn eq(&self, other: &Self) -> bool {
+        self.parts() == other.parts()
+    }
+}
+
+impl Eq for Cursor {}
+
+impl Hash for Cursor {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.parts().hash(state);
+    }
 }
 
 impl Cursor {
@@ -147,6 +164,10 @@ impl Cursor {
             in_flight.insert(last);
         }
         in_flight
+    }
+
+    fn parts(&self) -> (i64, i64, &IdSet, IdSet, &IdSet, i64) {
+        (self.high, self.ceiling, &self.missing, self.in_flight(), &self.recovering, self.suspect_to)
     }
 
     fn has_in_flight(&self) -> bool {

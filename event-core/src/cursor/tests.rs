@@ -25,6 +25,24 @@ fn ids_between_become_missing_and_close_when_they_come() {
 }
 
 #[test]
+fn cursors_that_hold_the_same_are_equal_however_they_came_to_it() {
+    let cursor = |taken: &[i64], finished: &[i64]| {
+        let mut cursor = Cursor::default();
+        for &id in taken {
+            assert!(cursor.take(id));
+        }
+        finished.iter().for_each(|&id| cursor.finish(id));
+        cursor
+    };
+    let hash = |cursor: &Cursor| {
+        std::hash::BuildHasher::hash_one(&std::hash::BuildHasherDefault::<std::hash::DefaultHasher>::default(), cursor)
+    };
+    let (one, other) = (cursor(&[1, 2, 3], &[1, 3]), cursor(&[1, 3, 2], &[1, 3]));
+    assert_eq!((&one, hash(&one)), (&other, hash(&other)));
+    assert_ne!(one, cursor(&[1, 2, 3], &[1, 2]));
+}
+
+#[test]
 fn what_was_in_flight_is_read_again_after_a_takeover_and_suspect() {
     let mut cursor = Cursor::default();
     cursor.raise_ceiling(1, CEILING_BLOCK);

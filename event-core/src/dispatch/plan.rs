@@ -314,9 +314,11 @@ fn filters(
                     logs.len() - 1
                 });
                 let Filter::Subjects(subjects) = &mut logs[at].1 else { continue };
-                match subjects.iter_mut().find(|(kind, _)| *kind == action.subject) {
-                    Some((_, Actions::These(actions) | Actions::AllBut(actions))) => actions.push(action.action),
-                    None => subjects.push((action.subject, Actions::These(vec![action.action]))),
+                let known = subjects.iter_mut().find(|(kind, _)| *kind == action.subject);
+                if let Some((_, Actions::These(actions))) = known {
+                    actions.push(action.action);
+                } else {
+                    subjects.push((action.subject, Actions::These(vec![action.action])));
                 }
             }
             logs.sort_by(|a, b| a.0.cmp(&b.0));

@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{MutexGuard, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -90,6 +90,13 @@ pub(crate) struct Tail {
     reading: tokio::sync::Mutex<Option<Ahead>>,
 }
 
+/// What is known of a page; nothing, where it is new to all.
+enum Found {
+    Page(Arc<Page>),
+    /// It is no longer kept.
+    Behind,
+}
+
 /// The shared pages.
 #[derive(Default)]
 struct Known {
@@ -103,8 +110,13 @@ struct Known {
 }
 
 impl Known {
-    fn page(&self, after: i64) -> Option<Arc<Page>> {
-        self.pages.iter().find(|(start, _)| *start == after).map(|(_, page)| page.clone())
+    fn find(&self, after: i64, generation: u64) -> Option<Found> {
+        let empty = self.empty.iter().filter(|(_, page)| page.generation == generation);
+        let page = self.pages.iter().chain(empty).find(|(start, _)| *start == after);
+        match page {
+            Some((_, page)) => Some(Found::Page(page.clone())),
+            None => self.head.filter(|&head| after < head).map(|_| Found::Behind),
+        }
     }
 
     /// How many pages make room for one of so many bytes.
@@ -228,44 +240,42 @@ impl Tail {
             self.convoy.leaves(place);
             return self.read_page(&shared.storage, after, also).await;
         }
-        let page = self.read_shared(shared, place, after).await;
-        if page.is_err() {
-            self.convoy.leaves(place);
+        let found = match self.find(after) {
+            Some(found) => found,
+            None => {
+                let reading = self.reading.lock().await;
+                match self.find(after) {
+                    Some(found) => found,
+                    None => {
+                        self.convoy.moves(place, after);
+                        return self.read_first(shared, reading, after).await;
+                    }
+                }
+            }
+        };
+        match found {
+            Found::Page(page) => {
+                self.convoy.moves(place, after);
+                Ok(page)
+            }
+            Found::Behind => {
+                self.convoy.leaves(place);
+                self.read_page(&shared.storage, after, also).await
+            }
         }
-        page
     }
 
-    async fn read_shared<S: Storage>(
+    fn find(&self, after: i64) -> Option<Found> {
+        locked(&self.known).find(after, *self.generation.borrow())
+    }
+
+    /// A page that is new to all, for all; those who want it too wait meanwhile.
+    async fn read_first<S: Storage>(
         self: &Arc<Self>,
         shared: &Arc<Shared<S>>,
-        place: &Place,
+        mut reading: MutexGuard<'_, Option<Ahead>>,
         after: i64,
     ) -> Result<Arc<Page>, StorageError> {
-        if let Some(page) = locked(&self.known).page(after) {
-            self.convoy.moves(place, after);
-            return Ok(page);
-        }
-        let mut reading = self.reading.lock().await;
-        let is_behind = {
-            let known = locked(&self.known);
-            if let Some(page) = known.page(after) {
-                self.convoy.moves(place, after);
-                return Ok(page);
-            }
-            if let Some((start, page)) = &known.empty
-                && *start == after
-                && page.generation == *self.generation.borrow()
-            {
-                return Ok(page.clone());
-            }
-            known.head.is_some_and(|head| after < head)
-        };
-        if is_behind {
-            drop(reading);
-            self.convoy.leaves(place);
-            return self.read_page(&shared.storage, after, &IdSet::new()).await;
-        }
-        self.convoy.moves(place, after);
         let page = match self.read_ahead(&mut reading, after).await? {
             Some(page) => page,
             None => self.read_page(&shared.storage, after, &IdSet::new()).await?,

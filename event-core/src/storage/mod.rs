@@ -139,7 +139,8 @@ impl CursorSave {
 pub struct Look {
     /// Those that a read started after this look decides: visible there, or never.
     pub ripe: IdSet,
-    /// Those that this look knows nothing of from a look before.
+    /// Those that this look knows nothing of from a look before. A storage that can't tell names none, and says that nothing is
+    /// `still`.
     pub fresh: IdSet,
     /// Whether no missing id but the fresh ones was visible to any read that ended before this look: their recorders are all
     /// still at it. Where it is false the next read of new events has to look for the missing ones in the same statement, or a

@@ -23,6 +23,13 @@ async fn other(event: Event<AccountEvent>, State(seen): State<Seen>) -> InboxRes
     handled()
 }
 
+#[inbox(concurrency = 1)]
+async fn slower(event: Event<AccountEvent>, State(seen): State<Seen>) -> InboxResult {
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    seen.note(format!("slower {}", event.id()));
+    handled()
+}
+
 #[inbox(concurrency = 1, timeout = "1d")]
 async fn gated(_event: Event<AccountEvent>, State(gate): State<Arc<Semaphore>>) -> InboxResult {
     gate.acquire().await?.forget();
@@ -41,10 +48,14 @@ struct World {
 impl World {
     /// A backlog for these inboxes.
     async fn with(inboxes: &[&'static str], text: &str) -> (Self, Dispatcher<Faulty>) {
+        Self::with_pages_of(PAGE, inboxes, text).await
+    }
+
+    async fn with_pages_of(page: u32, inboxes: &[&'static str], text: &str) -> (Self, Dispatcher<Faulty>) {
         let world =
             Self { faulty: Faulty::new(MemoryLog::new()), seen: Seen::default(), gate: Arc::new(Semaphore::new(0)) };
         let builder = Dispatcher::<Faulty>::builder(world.faulty.clone()).state(world.seen.clone());
-        let builder = builder.state(world.gate.clone()).page(PAGE);
+        let builder = builder.state(world.gate.clone()).page(page);
         let dispatcher = builder.only(inboxes.iter().copied()).build().unwrap();
         dispatcher.register().await.unwrap();
         for _ in 0..EVENTS {
@@ -72,6 +83,16 @@ async fn each_event_is_read_once_for_all() {
     assert_eq!((world.given("one"), world.given("other")), (all(), all()));
     let pages = EVENTS / PAGE as usize;
     let reads = world.faulty.count(Call::Read) as usize;
+    assert!((pages..=pages + 6).contains(&reads), "{reads} reads for {pages} pages");
+}
+
+/// Without that the slower one would be left behind when its next page is no longer kept, and read the rest alone.
+#[tokio::test(start_paused = true)]
+async fn a_lane_that_is_a_little_slower_is_waited_for() {
+    let (world, dispatcher) = World::with_pages_of(10, &["one", "slower"], "bug").await;
+    dispatcher.drain().await.unwrap();
+    assert_eq!((world.given("one"), world.given("slower")), (all(), all()));
+    let (pages, reads) = (EVENTS / 10, world.faulty.count(Call::Read) as usize);
     assert!((pages..=pages + 6).contains(&reads), "{reads} reads for {pages} pages");
 }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use event_core::memory::MemoryLog;
 use event_core::{Dispatcher, Event, InboxResult, RecordOn, State, handled, inbox};
-use kit_tests::faulty::{Call, Faulty};
+use kit_tests::faulty::Faulty;
 use kit_tests::model::AccountEvent;
 use kit_tests::seen::Seen;
 use kit_tests::veil::{Recorder, Veil};
@@ -51,8 +51,8 @@ fn recorders(seed: u64) -> (Vec<Recorder>, Vec<(i64, i64)>) {
 
 #[tokio::test(start_paused = true)]
 async fn commits_are_seen_in_their_order_over_many_holes() {
-    let mut reads = 0;
-    // Each flaw of the looks that was tried was found with one of these.
+    // With these are found: known holes that moved before the look that comes first, or before the one that comes last, and a page
+    // that was read after the look that is to cover it.
     for seed in (0..10).chain([38]) {
         let faulty = Faulty::new(MemoryLog::new());
         let seen = Seen::default();
@@ -89,7 +89,5 @@ async fn commits_are_seen_in_their_order_over_many_holes() {
                 }
             }
         }
-        reads += faulty.count(Call::Read);
     }
-    assert!(reads > 0);
 }

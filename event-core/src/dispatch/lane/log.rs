@@ -42,6 +42,14 @@ impl Looked {
     }
 }
 
+/// What came of reading a page without the missing ids that are known.
+enum Without {
+    /// It is as good as one with them.
+    Page(Arc<Page>),
+    /// It has to be read with them, which decides about these.
+    Ripe(IdSet),
+}
+
 /// The lane's part in one log.
 pub(super) struct LogLane<S: Storage> {
     pub(super) name: LogName,
@@ -162,16 +170,9 @@ impl<S: Storage> LogLane<S> {
         }
         let mut ripe = IdSet::new();
         if !self.cursor.missing().is_empty() {
-            let page = self.read_without_known(shared, high).await?;
-            if let Some(page) = &page
-                && self.looked.covers(page, self.cursor.missing())
-            {
-                return Ok(page.clone());
-            }
-            let look = self.look(&shared.storage).await?;
-            match page {
-                Some(page) if look.is_still() => return Ok(page),
-                _ => ripe = look.ripe,
+            match self.read_without_known(shared, high).await? {
+                Without::Page(page) => return Ok(page),
+                Without::Ripe(ids) => ripe = ids,
             }
         }
         // Begun after the look: it decides about what was ripe then.
@@ -181,29 +182,26 @@ impl<S: Storage> LogLane<S> {
         Ok(page)
     }
 
-    /// The next page without the missing ids that a look knew already, for a look that comes after it; `None` where the page is
-    /// to be read with all of them.
-    async fn read_without_known(
-        &mut self,
-        shared: &Arc<Shared<S>>,
-        high: i64,
-    ) -> Result<Option<Arc<Page>>, StorageError> {
-        if !self.cursor.recovering().is_empty() {
-            return Ok(None);
+    /// The next page without the missing ids that a look before knew, if a look after it says that none of them was visible.
+    async fn read_without_known(&mut self, shared: &Arc<Shared<S>>, high: i64) -> Result<Without, StorageError> {
+        let mut fresh = IdSet::new();
+        let recovers = !self.cursor.recovering().is_empty();
+        if recovers || self.looked.missing != *self.cursor.missing() {
+            // Beside many known ones a second look costs less than looking for all of them in a read.
+            let many = self.looked.missing.ranges().nth(MANY).is_some();
+            // It lists the recorders of the fresh ones, before the read that looks for those.
+            let look = self.look(&shared.storage).await?;
+            if recovers || !many || !look.still || !look.ripe.is_empty() {
+                return Ok(Without::Ripe(look.ripe));
+            }
+            fresh = look.fresh;
         }
-        if self.looked.missing == *self.cursor.missing() {
-            return self.tail.read(shared, &self.place, high, &IdSet::new()).await.map(Some);
+        let page = self.tail.read(shared, &self.place, high, &fresh).await?;
+        if self.looked.covers(&page, self.cursor.missing()) {
+            return Ok(Without::Page(page));
         }
-        // A look more is worth it where it saves looking for many.
-        if self.looked.missing.ranges().nth(MANY).is_none() {
-            return Ok(None);
-        }
-        // It lists the recorders of the new ones, before the read that looks for those.
         let look = self.look(&shared.storage).await?;
-        if !look.still || !look.ripe.is_empty() {
-            return Ok(None);
-        }
-        self.tail.read(shared, &self.place, high, &look.fresh).await.map(Some)
+        Ok(if look.is_still() { Without::Page(page) } else { Without::Ripe(look.ripe) })
     }
 
     async fn look(&mut self, storage: &S) -> Result<Look, StorageError> {
