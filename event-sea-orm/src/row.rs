@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use chrono::{DateTime, Utc};
 use event_core::{ActorRef, EventRef, LogName, StoredEvent, SubjectRef};
 use sea_orm::{DbErr, QueryResult, TryGetable};
 use serde::de::DeserializeOwned;
@@ -72,8 +73,8 @@ pub(crate) fn stored_event(log: &LogName, row: &QueryResult, first: usize) -> Re
         subject,
         reader.some(ACTION, reader.text(ACTION)?)?,
         reader.json(METADATA)?,
-        reader.get(OCCURRED_AT)?,
-        reader.get(CREATED_AT)?,
+        reader.some(OCCURRED_AT, reader.time(OCCURRED_AT)?)?,
+        reader.some(CREATED_AT, reader.time(CREATED_AT)?)?,
     );
     event.version = u32::try_from(reader.some(VERSION, reader.number(VERSION)?)?)
         .map_err(|_| reader.error(VERSION, "not between 0 and 4294967295"))?;
@@ -94,6 +95,9 @@ pub(crate) fn stored_event(log: &LogName, row: &QueryResult, first: usize) -> Re
 
 /// A value as the driver has it, where SeaORM's way around it costs as much as reading it: it makes an error, with a text, of
 /// every NULL before it makes a `None` of that. Returns it from the function around; goes on where it is no known driver.
+///
+/// PostgreSQL's values are read as what the migration made their columns, which spares a comparison of types for each of them;
+/// one of another length is an error all the same. SQLite gives any value as any type, unless it is asked.
 macro_rules! by_the_driver {
     ($reader:ident, $column:ident, $get:ident, $made:expr) => {{
         #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
@@ -101,7 +105,7 @@ macro_rules! by_the_driver {
         let index = $reader.first + $column.0;
         #[cfg(feature = "postgres")]
         if let Some(row) = $reader.row.try_as_pg_row() {
-            let value: Result<Option<_>, _> = row.$get(index);
+            let value: Result<Option<_>, _> = row.try_get_unchecked(index);
             return value.map(|value| value.map($made)).map_err(|error| $reader.error($column, &error.to_string()));
         }
         #[cfg(feature = "mysql")]
@@ -127,6 +131,11 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn number(&self, column: Column) -> Result<Option<i64>, RowError> {
         by_the_driver!(self, column, try_get, |number: i64| number);
+        self.get(column)
+    }
+
+    fn time(&self, column: Column) -> Result<Option<DateTime<Utc>>, RowError> {
+        by_the_driver!(self, column, try_get, |time: DateTime<Utc>| time);
         self.get(column)
     }
 

@@ -16,7 +16,7 @@ use std::hash::{Hash, Hasher};
 pub use ids::{BadIdSet, IdSet};
 
 /// How far ahead of the newest started event the ceiling is saved at most, in ids.
-pub const CEILING_BLOCK: i64 = 1_000;
+pub const CEILING_BLOCK: i64 = 4_000;
 
 /// How far at first, and at a slow pace: what lies between `high` and the ceiling at a crash runs alone after it.
 pub const CEILING_BLOCK_MIN: i64 = 16;

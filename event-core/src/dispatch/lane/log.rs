@@ -22,6 +22,9 @@ use super::signs::Signs;
 /// A block of the ceiling that is used up faster than this is too short.
 const PACE: Duration = Duration::from_millis(200);
 
+/// The longest block but for an inbox that uses even this one up in a quarter of [`PACE`].
+const BLOCK: i64 = 1_000;
+
 /// Ranges of missing ids that are many: to look for them in a read takes longer than to look at the recorders.
 const MANY: usize = 100;
 
@@ -131,8 +134,9 @@ impl<S: Storage> LogLane<S> {
     /// Raises the ceiling: further each time while the last block did not last long, so that a backlog costs few saves, and by
     /// little at a slow pace, so that a crash leaves few suspects: each costs two saves at the takeover.
     pub(super) fn raise_ceiling(&mut self, id: i64, most: i64) {
-        let fast = self.raised_at.elapsed() < PACE;
-        self.block = if fast { (self.block * 2).min(most).max(CEILING_BLOCK_MIN) } else { CEILING_BLOCK_MIN };
+        let lasted = self.raised_at.elapsed();
+        let most = if lasted < PACE / 4 { most } else { most.min(BLOCK) };
+        self.block = if lasted < PACE { (self.block * 2).min(most).max(CEILING_BLOCK_MIN) } else { CEILING_BLOCK_MIN };
         self.raised_at = Instant::now();
         self.cursor.raise_ceiling(id, self.block);
         self.dirty = true;
