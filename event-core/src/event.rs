@@ -4,12 +4,14 @@ use std::any::{Any, TypeId};
 use std::fmt;
 use std::hash::Hash;
 use std::sync::Arc;
+use std::time::Duration;
 
 use schemars::SchemaGenerator;
 
 use crate::metadata::{DecodeError, EncodeError, Metadata};
 use crate::names::Location;
 use crate::recorded::StoredEvent;
+use crate::throttle::Throttle;
 
 /// The events of one model, as an enum: each variant is an action, its fields are the action's metadata.
 ///
@@ -101,6 +103,8 @@ pub(crate) type Decoded = Result<Arc<dyn Any + Send + Sync>, DecodeError>;
 pub struct EventParts {
     pub name: &'static str,
     pub log: &'static str,
+    /// What a storage crate knows of the enum's own table; to this crate any value.
+    pub table: Option<fn() -> &'static (dyn Any + Send + Sync)>,
     pub subject: &'static str,
     pub label: Option<&'static str>,
     pub actors: &'static [ActorDescriptor],
@@ -126,6 +130,17 @@ impl EventDescriptor {
     /// The log its events are recorded in.
     pub fn log(&self) -> &'static str {
         self.parts.log
+    }
+
+    /// Whether the log is a table of the enum's own (`table = "..."`), with foreign keys to its subject and actor.
+    pub fn has_own_table(&self) -> bool {
+        self.parts.table.is_some()
+    }
+
+    /// For the storage crate whose table it is.
+    #[doc(hidden)]
+    pub fn own_table(&self) -> Option<&'static (dyn Any + Send + Sync)> {
+        self.parts.table.map(|table| table())
     }
 
     /// The subject's stable name (`issue`).
@@ -188,6 +203,8 @@ pub struct ActionDescriptor {
     variant: &'static str,
     version: u32,
     summary: Option<&'static str>,
+    /// How long, and whether per actor too.
+    throttle: Option<(Duration, bool)>,
     schema: fn(&mut SchemaGenerator) -> schemars::Schema,
 }
 
@@ -198,9 +215,10 @@ impl ActionDescriptor {
         variant: &'static str,
         version: u32,
         summary: Option<&'static str>,
+        throttle: Option<(Duration, bool)>,
         schema: fn(&mut SchemaGenerator) -> schemars::Schema,
     ) -> Self {
-        Self { name, variant, version, summary, schema }
+        Self { name, variant, version, summary, throttle, schema }
     }
 
     /// The stored name (`status_changed`).
@@ -221,6 +239,14 @@ impl ActionDescriptor {
     /// The sentence's template, if one was given.
     pub fn summary(&self) -> Option<&'static str> {
         self.summary
+    }
+
+    /// How often it is recorded at most, unless the recording says otherwise.
+    pub fn throttle(&self) -> Option<Throttle> {
+        self.throttle.map(|(every, per_actor)| match per_actor {
+            true => Throttle::per_actor(every),
+            false => Throttle::per_subject(every),
+        })
     }
 
     /// The JSON Schema (draft 2020-12) of the action's metadata, complete with its definitions.

@@ -8,6 +8,7 @@
 #[path = "private.rs"]
 pub mod __private;
 mod clock;
+pub mod context;
 pub mod cursor;
 pub mod dispatch;
 mod event;
@@ -22,9 +23,11 @@ mod schema;
 pub mod storage;
 mod summary;
 pub mod testing;
+mod throttle;
 pub mod wake;
 
 pub use clock::Clock;
+pub use context::{EventContext, with_context};
 pub use dispatch::Dispatcher;
 pub use event::{Action, ActionDescriptor, ActorDescriptor, ActorOf, DomainEvent, EventDescriptor, EventOf};
 #[doc(no_inline)]
@@ -38,6 +41,7 @@ pub use names::{ActorRef, EventRef, ID_MAX, KEY_MAX, KeyText, Location, LogName,
 pub use recorded::{Recorded, StoredEvent};
 pub use recording::{Draft, NewEvent, RecordOn, Recording, RecordingError, Saved};
 pub use summary::Labels;
+pub use throttle::{Throttle, ThrottleGate};
 
 #[cfg(feature = "derive")]
 pub use event_derive::{DomainEvent, inbox};

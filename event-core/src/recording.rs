@@ -2,21 +2,25 @@
 
 use std::marker::PhantomData;
 
-use chrono::{DateTime, Datelike, SubsecRound, Utc};
+use chrono::{DateTime, Datelike, SubsecRound, TimeDelta, Utc};
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::context::{self, EventContext};
 use crate::event::{Action, DomainEvent};
 use crate::metadata::{EncodeError, Metadata};
 use crate::names::{ActorRef, EventRef, ID_MAX, KEY_MAX, KeyText, SubjectRef};
 use crate::recorded::StoredEvent;
+use crate::throttle::{self, Throttle, ThrottleGate};
 
 /// What is wrong with a recording, found before anything was written.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RecordingError {
     /// Nobody was named who made it happen.
-    #[error("`{event}`, action `{action}`: no actor; say who with `.by(&user)`, or `.by_system()` when nobody did it")]
+    #[error(
+        "`{event}`, action `{action}`: no actor; say who with `.by(&user)` or in the context (`with_context`), or `.by_system()` when nobody did it"
+    )]
     MissingActor {
         /// The event enum.
         event: &'static str,
@@ -72,9 +76,9 @@ pub enum RecordingError {
     },
 }
 
+/// Who did it, once that is said.
 #[derive(Clone, Debug)]
-enum By {
-    Unsaid,
+pub(crate) enum By {
     System,
     Actor(ActorRef),
 }
@@ -99,7 +103,7 @@ pub struct Draft {
     version: u32,
     subject: &'static str,
     subject_id: KeyText,
-    by: By,
+    by: Option<By>,
     metadata: Result<Metadata, EncodeError>,
     snapshot: Option<Result<Value, String>>,
     context: Option<Metadata>,
@@ -107,6 +111,7 @@ pub struct Draft {
     causation: Option<EventRef>,
     key: Option<String>,
     occurred_at: Option<DateTime<Utc>>,
+    throttle: Option<Throttle>,
 }
 
 impl<E: DomainEvent> Recording<E> {
@@ -122,7 +127,7 @@ impl<E: DomainEvent> Recording<E> {
                 version: action.descriptor().version(),
                 subject: enumeration.subject(),
                 subject_id: subject_id.into(),
-                by: By::Unsaid,
+                by: None,
                 metadata: event.encode(),
                 snapshot: None,
                 context: None,
@@ -130,6 +135,7 @@ impl<E: DomainEvent> Recording<E> {
                 causation: None,
                 key: None,
                 occurred_at: None,
+                throttle: action.descriptor().throttle(),
             },
             event: PhantomData,
         }
@@ -137,13 +143,13 @@ impl<E: DomainEvent> Recording<E> {
 
     /// The actor, by reference; the storage crate's `.by(&user)` makes one from a model and checks its type.
     pub fn by_ref(mut self, actor: ActorRef) -> Self {
-        self.draft.by = By::Actor(actor);
+        self.draft.by = Some(By::Actor(actor));
         self
     }
 
     /// Nobody did it: a timer, an import, the program itself.
     pub fn by_system(mut self) -> Self {
-        self.draft.by = By::System;
+        self.draft.by = Some(By::System);
         self
     }
 
@@ -178,6 +184,19 @@ impl<E: DomainEvent> Recording<E> {
         self
     }
 
+    /// At most once in this time, per subject or as the [`Throttle`] says; in place of the variant's `throttle = "..."`. Time is
+    /// that of the events: [`at`](Self::at), or now.
+    pub fn throttle(mut self, throttle: impl Into<Throttle>) -> Self {
+        self.draft.throttle = Some(throttle.into());
+        self
+    }
+
+    /// However often it happens, whatever the variant's `throttle = "..."` says.
+    pub fn unthrottled(mut self) -> Self {
+        self.draft.throttle = None;
+        self
+    }
+
     /// The subject as it is now, kept with the event.
     pub fn snapshot(mut self, subject: &impl Serialize) -> Self {
         self.draft.snapshot = Some(serde_json::to_value(subject).map_err(|error| error.to_string()));
@@ -200,22 +219,42 @@ impl<E> From<Recording<E>> for Draft {
 impl Draft {
     /// The same draft, by the system if nobody was named.
     pub(crate) fn or_by_system(mut self) -> Self {
-        if matches!(self.by, By::Unsaid) {
-            self.by = By::System;
-        }
+        self.by.get_or_insert(By::System);
         self
     }
 
-    /// Checks everything and gives what is to be written; `now` is the time of what has none of its own.
+    /// What the recording leaves open, from the context that it is saved in.
+    fn fill_in(&mut self, context: EventContext) {
+        if self.by.is_none() {
+            self.by = context.by;
+        }
+        if self.correlation_id.is_none() {
+            self.correlation_id = context.correlation_id;
+        }
+        if self.causation.is_none() {
+            self.causation = context.causation;
+        }
+        if !context.facts.is_empty() {
+            let facts = self.context.get_or_insert_default();
+            for (name, value) in context.facts {
+                facts.entry(name).or_insert(value);
+            }
+        }
+    }
+
+    /// Checks everything and gives what is to be written, with what the context fills in; `now` is the time of what has none of its own.
     ///
     /// # Errors
     /// The first thing that is wrong. Nothing was written.
-    pub fn finish(self, now: DateTime<Utc>) -> Result<NewEvent, RecordingError> {
+    pub fn finish(mut self, now: DateTime<Utc>) -> Result<NewEvent, RecordingError> {
+        if let Some(context) = context::here() {
+            self.fill_in(context);
+        }
         let (event, action) = (self.event, self.action);
         let actor = match self.by {
-            By::Actor(actor) => Some(actor),
-            By::System => None,
-            By::Unsaid => return Err(RecordingError::MissingActor { event, action }),
+            Some(By::Actor(actor)) => Some(actor),
+            Some(By::System) => None,
+            None => return Err(RecordingError::MissingActor { event, action }),
         };
         if self.subject_id.as_str().is_empty() {
             return Err(RecordingError::EmptySubject { event, action, subject: self.subject });
@@ -242,9 +281,24 @@ impl Draft {
         }
         let snapshot =
             self.snapshot.transpose().map_err(|reason| RecordingError::Snapshot { event, action, reason })?;
+        // What the coarsest database keeps, so that an event reads back as it was recorded.
+        let occurred_at = occurred_at.trunc_subsecs(6);
+        let subject = SubjectRef { kind: self.subject.into(), id: self.subject_id.as_str().to_owned() };
+        let throttle = match self.throttle {
+            None => None,
+            Some(throttle) => match end_of(&throttle, occurred_at) {
+                Some(until) => {
+                    Some(ThrottleGate::new(throttle.name(action, &subject, actor.as_ref()), occurred_at, until))
+                }
+                None => {
+                    let problem = "is longer than a hundred years, or ends after the year 9999".to_owned();
+                    return Err(RecordingError::BadText { event, action, what: "the throttle", problem });
+                }
+            },
+        };
         Ok(NewEvent {
             log: self.log,
-            subject: SubjectRef { kind: self.subject.into(), id: self.subject_id.as_str().to_owned() },
+            subject,
             actor,
             action,
             version: self.version,
@@ -254,10 +308,19 @@ impl Draft {
             correlation_id: self.correlation_id,
             causation: self.causation,
             idempotency_key: self.key,
-            // What the coarsest database keeps, so that an event reads back as it was recorded.
-            occurred_at: occurred_at.trunc_subsecs(6),
+            occurred_at,
+            throttle,
         })
     }
+}
+
+/// When a throttle that begins now ends, if databases can store that.
+fn end_of(throttle: &Throttle, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    if throttle.every > throttle::LONGEST {
+        return None;
+    }
+    let until = now.checked_add_signed(TimeDelta::from_std(throttle.every).ok()?)?;
+    (until.year() <= 9999).then(|| until.trunc_subsecs(6))
 }
 
 /// How deep metadata may be nested: serde_json reads no more than 128 levels.
@@ -300,6 +363,8 @@ pub struct NewEvent {
     pub causation: Option<EventRef>,
     pub idempotency_key: Option<String>,
     pub occurred_at: DateTime<Utc>,
+    /// What it has to pass to be recorded at all.
+    pub throttle: Option<ThrottleGate>,
 }
 
 impl NewEvent {
@@ -351,13 +416,19 @@ pub enum Saved {
     Recorded(EventRef),
     /// The same event stood there under the same idempotency key; nothing was written.
     AlreadyRecorded(EventRef),
+    /// It was recorded a moment ago, and is throttled until then; nothing was written.
+    Throttled {
+        /// From when on it is recorded again.
+        until: DateTime<Utc>,
+    },
 }
 
 impl Saved {
-    /// The event, new or not.
-    pub fn event(&self) -> &EventRef {
+    /// The event, new or not; none if it was throttled.
+    pub fn event(&self) -> Option<&EventRef> {
         match self {
-            Self::Recorded(event) | Self::AlreadyRecorded(event) => event,
+            Self::Recorded(event) | Self::AlreadyRecorded(event) => Some(event),
+            Self::Throttled { .. } => None,
         }
     }
 

@@ -68,11 +68,15 @@
 // The other databases come next; a build for them alone has most of this crate without a caller.
 #![cfg_attr(not(feature = "sqlite"), allow(dead_code, unused_imports, unused_variables))]
 
+#[doc(hidden)]
+#[path = "private.rs"]
+pub mod __private;
 mod backend;
 mod feed;
 mod inbox;
 mod key;
 pub mod migration;
+mod own_table;
 pub mod prelude;
 mod record;
 mod row;
@@ -84,8 +88,8 @@ pub use event_core;
 
 pub use backend::UnsupportedBackend;
 pub use feed::{
-    ActorEntities, AnyEntry, AnyFeed, BadToken, Entry, EventFeed, Feed, FeedError, PAGE_DEFAULT, PAGE_MAX, Page,
-    PageToken, any_feed,
+    ActorEntities, AnyEntry, AnyFeed, BadToken, Entry, EventFeed, EventNode, EventTree, Feed, FeedError, PAGE_DEFAULT,
+    PAGE_MAX, Page, PageToken, any_feed,
 };
 pub use inbox::{Actor, Db, Subject, Txn, TxnPart};
 pub use key::{KeyOf, TextKey};
@@ -113,3 +117,10 @@ pub type TestKit = event_core::testing::TestKit<SeaStorage>;
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;
+
+/// The chapters' snippets, compiled.
+#[cfg(doctest)]
+mod chapters {
+    #[doc = include_str!("../../docs/typed-tables.md")]
+    struct TypedTables;
+}

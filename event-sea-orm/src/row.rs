@@ -7,6 +7,8 @@ use event_core::{ActorRef, EventRef, LogName, StoredEvent, SubjectRef};
 use sea_orm::{DbErr, QueryResult, TryGetable};
 use serde::de::DeserializeOwned;
 
+use crate::own_table::{OwnKey, OwnTable};
+
 /// The columns of a log in a SELECT, as [`stored_event`] reads them, where none has to be cast.
 pub(crate) const COLUMNS: &str = "id, subject_type, subject_id, actor_type, actor_id, action, version, metadata, context, \
      correlation_id, causation_log, causation_id, snapshot, idempotency_key, occurred_at, created_at";
@@ -60,13 +62,23 @@ const CREATED_AT: Column = Column(15, "created_at");
 
 /// The event that a row of `log` holds, whose columns begin at place `first`. An error is this row's own: the rows beside it can
 /// still be read.
-pub(crate) fn stored_event(log: &LogName, row: &QueryResult, first: usize) -> Result<StoredEvent, RowError> {
+pub(crate) fn stored_event(
+    log: &LogName,
+    table: Option<&'static OwnTable>,
+    row: &QueryResult,
+    first: usize,
+) -> Result<StoredEvent, RowError> {
     let reader = Reader { log, row, first, id: 0 };
     let id = reader.some(ID, reader.number(ID)?)?;
     let reader = Reader { log, row, first, id };
-    let subject = SubjectRef {
-        kind: Cow::Owned(reader.some(SUBJECT_TYPE, reader.text(SUBJECT_TYPE)?)?),
-        id: reader.some(SUBJECT_ID, reader.text(SUBJECT_ID)?)?,
+    let subject = match table.map(|table| &table.subject) {
+        Some(key) => {
+            SubjectRef { kind: Cow::Borrowed(key.kind), id: reader.some(SUBJECT_ID, reader.key(SUBJECT_ID, key)?)? }
+        }
+        None => SubjectRef {
+            kind: Cow::Owned(reader.some(SUBJECT_TYPE, reader.text(SUBJECT_TYPE)?)?),
+            id: reader.some(SUBJECT_ID, reader.text(SUBJECT_ID)?)?,
+        },
     };
     let mut event = StoredEvent::new(
         EventRef { log: log.clone(), id },
@@ -78,9 +90,12 @@ pub(crate) fn stored_event(log: &LogName, row: &QueryResult, first: usize) -> Re
     );
     event.version = u32::try_from(reader.some(VERSION, reader.number(VERSION)?)?)
         .map_err(|_| reader.error(VERSION, "not between 0 and 4294967295"))?;
-    event.actor = match (reader.text(ACTOR_TYPE)?, reader.text(ACTOR_ID)?) {
-        (Some(kind), Some(id)) => Some(ActorRef { kind: Cow::Owned(kind), id }),
-        _ => None,
+    event.actor = match table.and_then(|table| table.actor.as_ref()) {
+        Some(key) => reader.key(ACTOR_ID, key)?.map(|id| ActorRef { kind: Cow::Borrowed(key.kind), id }),
+        None => match (reader.text(ACTOR_TYPE)?, reader.text(ACTOR_ID)?) {
+            (Some(kind), Some(id)) => Some(ActorRef { kind: Cow::Owned(kind), id }),
+            _ => None,
+        },
     };
     event.context = reader.optional_json(CONTEXT)?;
     event.correlation_id = reader.text(CORRELATION_ID)?;
@@ -147,6 +162,11 @@ impl Reader<'_> {
 
     fn text(&self, column: Column) -> Result<Option<String>, RowError> {
         Ok(self.raw_text(column)?.map(Cow::into_owned))
+    }
+
+    /// A foreign key, as text.
+    fn key(&self, column: Column, key: &OwnKey) -> Result<Option<String>, RowError> {
+        key.read(self.row, self.first + column.0).map_err(|error| self.error(column, &error.to_string()))
     }
 
     fn get<T: TryGetable>(&self, column: Column) -> Result<T, RowError> {

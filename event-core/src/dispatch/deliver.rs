@@ -8,6 +8,7 @@ use std::task::Poll;
 use futures_util::FutureExt;
 
 use super::plan::Plan;
+use crate::context;
 use crate::inbox::{Attempt, Delivery, ErrorKind, InboxError, InboxResult, LoadedEvent, Outcome, States};
 
 /// Runs `plan`'s handler on the event. Never panics.
@@ -29,7 +30,8 @@ pub(crate) async fn deliver(
         }
     }
     // The call itself runs none of the user's code; the future it gives does.
-    let mut handler = pin!(AssertUnwindSafe((plan.descriptor.parts.call)(&delivery)).catch_unwind());
+    let call = AssertUnwindSafe((plan.descriptor.parts.call)(&delivery)).catch_unwind();
+    let mut handler = pin!(context::handling(event.stored(), plan.name(), call));
     // A handler that is ready when first polled costs no timer.
     let first = std::future::poll_fn(|context| Poll::Ready(handler.as_mut().poll(context))).await;
     let ended = match first {

@@ -38,6 +38,19 @@ pub enum BuildError {
         /// The other's.
         second: Location,
     },
+    /// An enum's own table is the log of another enum too, which has other foreign keys or none.
+    #[error(
+        "{second}: the table `{log}` is that of the enum at {first}, which has another subject, other actors or no table of its \
+         own; give one of them another `table` or `log`"
+    )]
+    MixedTable {
+        /// The table.
+        log: &'static str,
+        /// One enum's place.
+        first: Location,
+        /// The other's.
+        second: Location,
+    },
     /// A `State<T>` that nobody provided.
     #[error("{at}: inbox `{inbox}` takes `State<{ty}>`, and nobody provided one: add `.state(...)` with a `{ty}`")]
     MissingState {
@@ -187,6 +200,7 @@ pub(crate) fn plan(
     check_names(inboxes, &mut errors);
     check_expected(linked, expected, &mut errors);
     check_actions(events, &mut errors);
+    check_tables(events, &mut errors);
     let mut plans = Vec::new();
     for &inbox in inboxes {
         let mut needs = Needs::default();
@@ -228,6 +242,21 @@ fn check_actions(events: &[&'static EventDescriptor], errors: &mut Vec<BuildErro
                 let (log, subject, action) = key;
                 errors.push(BuildError::DuplicateAction { log, subject, action, first, second: event.location() });
             }
+        }
+    }
+}
+
+/// Enums may share a table of their own if all of its columns are the same to them.
+fn check_tables(events: &[&'static EventDescriptor], errors: &mut Vec<BuildError>) {
+    let shape = |event: &EventDescriptor| {
+        let actors: Vec<_> = event.actors().iter().map(|actor| actor.name()).collect();
+        event.has_own_table().then(|| (event.subject(), actors))
+    };
+    let mut first_of: HashMap<_, &EventDescriptor> = HashMap::new();
+    for event in events {
+        let first = first_of.entry(event.log()).or_insert(event);
+        if shape(first) != shape(event) {
+            errors.push(BuildError::MixedTable { log: event.log(), first: first.location(), second: event.location() });
         }
     }
 }

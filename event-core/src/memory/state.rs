@@ -19,6 +19,8 @@ pub(super) struct State {
     pub(super) cursors: BTreeMap<(String, LogName), CursorRow>,
     pub(super) leases: HashMap<String, Lease>,
     pub(super) failures: BTreeMap<FailureKey, Failure>,
+    /// Until when throttles are taken, by log and name.
+    throttles: HashMap<(&'static str, String), DateTime<Utc>>,
     /// The pauses of inboxes, by name.
     pub(super) pauses: HashMap<String, Pause>,
 }
@@ -52,6 +54,13 @@ impl State {
                 Ok(Saved::AlreadyRecorded(at))
             } else {
                 Err(MemoryError::KeyConflict { existing: at })
+            };
+        }
+        if let Some(gate) = &new.throttle {
+            let key = (new.log, gate.name.clone());
+            match self.throttles.get(&key) {
+                Some(&until) if until > gate.now => return Ok(Saved::Throttled { until }),
+                _ => self.throttles.insert(key, gate.until),
             };
         }
         let id = events.last().map_or(0, |event| event.id()) + 1;

@@ -11,6 +11,8 @@ use super::attr::{self, EnumAttr, VariantAttr};
 use super::entity::Entity;
 use super::serde_attr::{self, FieldSerde, Renaming};
 use super::summary;
+use super::table::Table;
+use super::throttle::Throttle;
 use crate::errors::Errors;
 
 /// An enum of events.
@@ -24,6 +26,7 @@ pub(super) struct Event {
     pub(super) subject_given: bool,
     pub(super) actors: Vec<Entity>,
     pub(super) log: Option<LitStr>,
+    pub(super) table: Option<Table>,
     pub(super) krate: TokenStream,
     pub(super) variants: Vec<Variant>,
 }
@@ -39,6 +42,7 @@ pub(super) struct Variant {
     pub(super) version: u32,
     /// The template, with the stored names of its fields.
     pub(super) summary: Option<String>,
+    pub(super) throttle: Option<Throttle>,
     pub(super) allow_tense: bool,
     pub(super) shape: Shape,
 }
@@ -72,7 +76,7 @@ pub(super) struct Field {
 }
 
 pub(super) fn read(input: &DeriveInput, errors: &mut Errors) -> Event {
-    let EnumAttr { subject, subject_given, actors, log, krate } = attr::of_enum(&input.attrs, errors);
+    let EnumAttr { subject, subject_given, actors, log, table, krate } = attr::of_enum(&input.attrs, errors);
     let renaming = serde_attr::of_enum(&input.attrs, errors);
     let variants = match &input.data {
         Data::Enum(data) => data.variants.iter().map(|variant| read_variant(variant, renaming, errors)).collect(),
@@ -87,13 +91,14 @@ pub(super) fn read(input: &DeriveInput, errors: &mut Errors) -> Event {
         subject_given,
         actors,
         log,
+        table,
         krate,
         variants,
     }
 }
 
 fn read_variant(variant: &syn::Variant, of_enum: Renaming, errors: &mut Errors) -> Variant {
-    let VariantAttr { name, version, summary, allow_tense } = attr::of_variant(&variant.attrs, errors);
+    let VariantAttr { name, version, summary, throttle, allow_tense } = attr::of_variant(&variant.attrs, errors);
     let renaming = serde_attr::of_variant(&variant.attrs, errors).or(of_enum);
     let shape = read_shape(&variant.fields, renaming, errors);
     let summary = summary.map(|template| summary::stored(&template, &shape, errors));
@@ -108,6 +113,7 @@ fn read_variant(variant: &syn::Variant, of_enum: Renaming, errors: &mut Errors) 
         renamed: name.is_some(),
         version,
         summary,
+        throttle,
         allow_tense,
         shape,
     }

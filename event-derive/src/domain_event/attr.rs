@@ -1,9 +1,11 @@
 //! The `#[event(...)]` attributes of an enum and of its variants, read one by one.
 
 use proc_macro2::TokenStream;
-use syn::{Attribute, Ident, LitInt, LitStr};
+use syn::{Attribute, Ident, LitBool, LitInt, LitStr};
 
 use super::entity::Entity;
+use super::table::Table;
+use super::throttle::Throttle;
 use crate::errors::Errors;
 use crate::meta::{self, Item, Once};
 use crate::suggest;
@@ -16,18 +18,20 @@ const ACTOR: &str = "actor";
 const LOG: &str = "log";
 const CRATE: &str = "crate";
 const TABLE: &str = "table";
-const ON_ENUM: &[&str] = &[SUBJECT, ACTOR, LOG, CRATE];
+const RELATED: &str = "related";
+const FOREIGN_KEYS: &str = "foreign_keys";
+const ON_ENUM: &[&str] = &[SUBJECT, ACTOR, LOG, TABLE, RELATED, FOREIGN_KEYS, CRATE];
 
 const NAME: &str = "name";
 const VERSION: &str = "version";
 const SUMMARY: &str = "summary";
+const THROTTLE: &str = "throttle";
 const ALLOW: &str = "allow";
 const TENSE: &str = "tense";
-const ON_VARIANT: &[&str] = &[NAME, VERSION, SUMMARY, ALLOW];
+const ON_VARIANT: &[&str] = &[NAME, VERSION, SUMMARY, THROTTLE, ALLOW];
 
 /// Known to be wanted, not there yet: refused, so that nobody relies on what does nothing.
 const LATER_ON_VARIANT: &[(&str, &str)] = &[
-    ("throttle", "throttling comes in a later version; until then, decide in the code that records"),
     ("alias", "aliases come in a later version; until then keep the stored name with `name = \"...\"`"),
     ("upcast", "upcasting comes in a later version; until then give new fields `#[serde(default)]`"),
 ];
@@ -38,6 +42,7 @@ pub(super) struct EnumAttr {
     pub(super) subject_given: bool,
     pub(super) actors: Vec<Entity>,
     pub(super) log: Option<LitStr>,
+    pub(super) table: Option<Table>,
     pub(super) krate: TokenStream,
 }
 
@@ -46,11 +51,14 @@ pub(super) struct VariantAttr {
     pub(super) name: Option<LitStr>,
     pub(super) version: u32,
     pub(super) summary: Option<LitStr>,
+    pub(super) throttle: Option<Throttle>,
     pub(super) allow_tense: bool,
 }
 
 pub(super) fn of_enum(attributes: &[Attribute], errors: &mut Errors) -> EnumAttr {
     let (mut subject, mut log, mut krate) = (Once::default(), Once::default(), Once::default());
+    let (mut table, mut related, mut foreign_keys) = (Once::default(), Once::default(), Once::default());
+    let mut of_table = Vec::new();
     let mut actors = Vec::new();
     for item in meta::items_of(attributes, EVENT, errors) {
         match item.key().as_str() {
@@ -58,31 +66,54 @@ pub(super) fn of_enum(attributes: &[Attribute], errors: &mut Errors) -> EnumAttr
             ACTOR => actors.extend(Entity::read(&item, errors)),
             LOG => log.put(&item.name, item.string(errors), errors),
             CRATE => krate.put(&item.name, item.string(errors), errors),
-            TABLE => errors.push(
-                &item.name,
-                "a table of an enum's own comes in a later version; \
-                 write `log = \"...\"` to record in another shared log",
-            ),
+            TABLE => table.put(&item.name, item.string(errors), errors),
+            RELATED => {
+                related.put(&item.name, flag(&item, errors), errors);
+                of_table.push(item.name);
+            }
+            FOREIGN_KEYS => {
+                foreign_keys.put(&item.name, flag(&item, errors), errors);
+                of_table.push(item.name);
+            }
             other => errors.push(&item.name, unknown(other, "an enum", ON_ENUM, "a variant", ON_VARIANT)),
         }
+    }
+    if !table.given() {
+        for name in of_table {
+            errors.push(
+                &name,
+                format!("`{name}` is about a table of the enum's own: give it one with `table = \"...\"`"),
+            );
+        }
+    }
+    let table = table.get().map(|name: LitStr| Table {
+        name,
+        related: related.get().unwrap_or(true),
+        foreign_keys: foreign_keys.get().unwrap_or(true),
+    });
+    if let (Some(log), Some(_)) = (log.value(), &table) {
+        let log: &LitStr = log;
+        errors.push(log, "a table of the enum's own is its log: keep one of `table` and `log`");
     }
     EnumAttr {
         subject_given: subject.given(),
         subject: subject.get(),
         actors,
         log: log.get(),
+        table,
         krate: meta::crate_path(krate.get(), errors),
     }
 }
 
 pub(super) fn of_variant(attributes: &[Attribute], errors: &mut Errors) -> VariantAttr {
     let (mut name, mut version, mut summary) = (Once::default(), Once::default(), Once::default());
-    let mut allow_tense = Once::default();
+    let (mut throttle, mut allow_tense) = (Once::default(), Once::default());
     for item in meta::items_of(attributes, EVENT, errors) {
         match item.key().as_str() {
             NAME => name.put(&item.name, item.string(errors), errors),
             VERSION => version.put(&item.name, version_of(&item, errors), errors),
             SUMMARY => summary.put(&item.name, item.string(errors), errors),
+            THROTTLE => throttle.put(&item.name, Throttle::read(&item, errors), errors),
             ALLOW => allow_tense.put(&item.name, allowed(&item, errors), errors),
             other => match LATER_ON_VARIANT.iter().find(|(later, _)| *later == other) {
                 Some((_, why)) => errors.push(&item.name, why),
@@ -94,6 +125,7 @@ pub(super) fn of_variant(attributes: &[Attribute], errors: &mut Errors) -> Varia
         name: name.get(),
         version: version.get().unwrap_or(1),
         summary: summary.get(),
+        throttle: throttle.get(),
         allow_tense: allow_tense.given(),
     }
 }
@@ -103,6 +135,11 @@ pub(super) fn of_field(attributes: &[Attribute], errors: &mut Errors) {
     for attribute in attributes.iter().filter(|attribute| attribute.path().is_ident(EVENT)) {
         errors.push(attribute, "a field has no `#[event(...)]`; serde's attributes say how it is stored");
     }
+}
+
+fn flag(item: &Item, errors: &mut Errors) -> Option<bool> {
+    let literal: LitBool = item.assigned(errors, "false", "`true` or `false`")?;
+    Some(literal.value)
 }
 
 fn version_of(item: &Item, errors: &mut Errors) -> Option<u32> {

@@ -15,6 +15,7 @@ pub(super) fn check(input: &DeriveInput, event: &Event, errors: &mut Errors) {
     check_subject(event, errors);
     check_actors(event, errors);
     check_log(event, errors);
+    check_table(event, errors);
     check_action_names(event, errors);
     for variant in &event.variants {
         check_tense(variant, errors);
@@ -82,6 +83,22 @@ fn check_log(event: &Event, errors: &mut Errors) {
         && let Some(problem) = names::problem("the log", &log.value())
     {
         errors.push(log, problem.replace("`name = ", "`log = "));
+    }
+}
+
+/// Names of indexes and triggers are the table's name and a suffix, and PostgreSQL cuts names at 63 characters.
+const TABLE_NAME_MAX: usize = 55;
+
+fn check_table(event: &Event, errors: &mut Errors) {
+    let Some(table) = &event.table else { return };
+    let name = table.name.value();
+    if let Some(problem) = names::problem("the table", &name) {
+        errors.push(&table.name, problem.replace("`name = ", "`table = "));
+    } else if name.len() > TABLE_NAME_MAX {
+        errors.push(
+            &table.name,
+            format!("the table `{name}` has {} characters and may have {TABLE_NAME_MAX}", name.len()),
+        );
     }
 }
 

@@ -9,7 +9,7 @@ use syn::ext::IdentExt as _;
 
 use super::ast::{Event, Variant};
 use super::entity::Entity;
-use super::schema;
+use super::{schema, table};
 use crate::location;
 
 /// The companion enum beside the user's, and everything else in a `const` block that leaks no name.
@@ -20,8 +20,11 @@ pub(super) fn expand(event: &Event, whole: bool) -> TokenStream {
     }
     let companion = companion(event);
     let impls = [action(event), domain_event(event, whole), relations(event), label_checks(event), registration(event)];
+    // Beside an error it would bring errors of its own: nothing of it can be checked without the entities.
+    let entity = event.table.as_ref().filter(|_| whole).map(|table| table::entity(event, table));
     quote! {
         #companion
+        #entity
         const _: () = { #(#impls)* };
     }
 }
@@ -119,7 +122,7 @@ fn domain_event(event: &Event, whole: bool) -> TokenStream {
     let placeholder = placeholder();
     let otherwise = quote!(#companion::#placeholder);
     let actions = exhaustive(quote!(#(#ident::#variants { .. } => #companion::#variants),*), &otherwise, event);
-    let descriptor = descriptor(event);
+    let descriptor = descriptor(event, whole);
     let (encode, decode) = if whole { through_serde(event) } else { without_serde(event) };
     quote! {
         #[automatically_derived]
@@ -178,13 +181,17 @@ fn without_serde(event: &Event) -> (TokenStream, TokenStream) {
 /// static DESCRIPTOR: EventDescriptor = EventDescriptor::from_parts(EventParts { ... });
 /// &DESCRIPTOR
 /// ```
-fn descriptor(event: &Event) -> TokenStream {
+fn descriptor(event: &Event, whole: bool) -> TokenStream {
     let Event { ident, krate, .. } = event;
     let v1 = quote!(#krate::__private::v1);
     let name = ident.unraw().to_string();
-    let log = match &event.log {
+    let log = match event.table.as_ref().map(|table| &table.name).or(event.log.as_ref()) {
         Some(log) => quote!(#log),
         None => quote!(#krate::SHARED_LOG),
+    };
+    let table = match event.table.as_ref().filter(|_| whole) {
+        Some(table) => table::descriptor(event, table),
+        None => quote!(::core::option::Option::None),
     };
     let subject = event.subject.as_ref().map_or("", |subject| subject.name.as_str());
     let label = option(event.subject.as_ref().and_then(Entity::label_text));
@@ -193,16 +200,21 @@ fn descriptor(event: &Event) -> TokenStream {
         quote!(#krate::ActorDescriptor::new(#name, #label, #v1::TypeId::of::<#path>))
     });
     let actions = event.variants.iter().map(|variant| {
-        let Variant { ident, action, version, summary, .. } = variant;
+        let Variant { ident, action, version, summary, throttle, .. } = variant;
         let (variant_name, summary) = (ident.unraw().to_string(), option(summary.clone()));
         let schema = schema::function(variant, &v1);
-        quote!(#krate::ActionDescriptor::new(#action, #variant_name, #version, #summary, #schema))
+        let throttle = match throttle {
+            Some(throttle) => throttle.expand(),
+            None => quote!(::core::option::Option::None),
+        };
+        quote!(#krate::ActionDescriptor::new(#action, #variant_name, #version, #summary, #throttle, #schema))
     });
     let location = location::of(ident.span(), &v1);
     quote! {
         static __DESCRIPTOR: #krate::EventDescriptor = #krate::EventDescriptor::from_parts(#v1::EventParts {
             name: #name,
             log: #log,
+            table: #table,
             subject: #subject,
             label: #label,
             actors: &[#(#actors),*],

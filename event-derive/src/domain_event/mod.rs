@@ -10,8 +10,10 @@ mod rename;
 mod schema;
 mod serde_attr;
 mod summary;
+mod table;
 #[cfg(test)]
 mod tests;
+mod throttle;
 
 use proc_macro2::TokenStream;
 use syn::DeriveInput;

@@ -10,9 +10,12 @@ mod sqlite;
 
 use chrono::{DateTime, Utc};
 use event_core::storage::Read;
-use event_core::{LogName, NewEvent};
+use event_core::{LogName, ThrottleGate};
 use sea_orm::{DbBackend, DbErr, Statement, Value};
 
+use crate::migration::who::Who;
+use crate::own_table::Target;
+use crate::record::insert::Rows;
 pub(crate) use sql::Sql;
 
 /// This crate can't work on that database.
@@ -43,6 +46,8 @@ pub(crate) enum Trouble {
     Locked,
     /// A row of that key stands there already.
     Conflict,
+    /// A foreign key points to no row.
+    NoRow,
     /// The connection is gone, or the database takes none now.
     Unreachable,
 }
@@ -62,7 +67,7 @@ pub(crate) trait Dialect: Send + Sync {
 
     /// Writes these events in this order, unless their idempotency keys exist; returns id and key of those written.
     /// No two of them have the same key.
-    fn insert(&self, log: &str, events: &[&NewEvent]) -> Statement;
+    fn insert(&self, log: &str, rows: Rows) -> Statement;
 
     /// Whether that insert returns a row of each. Where it does not, it writes all of them or fails ([`Self::is_taken_key`]), and
     /// ids follow from the first one.
@@ -76,10 +81,15 @@ pub(crate) trait Dialect: Send + Sync {
         false
     }
 
+    /// Takes a throttle if it is free, and says whether: by a row where inserts return rows, else by the last insert id, which is
+    /// 0 if it was and the microsecond until which it is taken if not.
+    fn take_throttle(&self, log: &str, action: &str, gate: &ThrottleGate) -> Statement;
+
     /// The most events that one insert can take.
     fn insert_most(&self) -> usize;
 
-    /// A log's columns in a SELECT, as [`stored_event`](crate::row::stored_event) reads them.
+    /// A shared log's columns in a SELECT, as [`stored_event`](crate::row::stored_event) reads them; of any log, and with the names
+    /// in one place: [`columns`](crate::own_table::columns).
     fn columns(&self) -> &'static str;
 
     /// What begins an INSERT, and what ends it, that writes nothing where a row of its key stands already.
@@ -124,7 +134,10 @@ pub(crate) trait Dialect: Send + Sync {
     fn read(&self, read: &Read<'_>) -> Statement;
 
     /// The statements that make a log.
-    fn log_up(&self, log: &str) -> Vec<String>;
+    fn log_up(&self, log: &str, who: &Who) -> Vec<String>;
+
+    /// Asks for a column's type in the words of this database, as `type`; no row where there is no such column.
+    fn column_type(&self, target: &Target) -> Statement;
 
     /// The statements that remove a log.
     fn log_down(&self, log: &str) -> Vec<String>;
@@ -137,6 +150,9 @@ pub(crate) trait Dialect: Send + Sync {
         vec!["DROP TABLE event_failures".to_owned(), "DROP TABLE event_cursors".to_owned()]
     }
 
+    /// The statements that make the table of throttles.
+    fn throttles_up(&self) -> Vec<String>;
+
     /// An error of a migration, in words that say what to do about it.
     fn explain(&self, error: DbErr) -> DbErr {
         error
@@ -144,6 +160,15 @@ pub(crate) trait Dialect: Send + Sync {
 
     /// A statement that has two migrations at once wait for each other, until the transaction ends.
     fn one_migration_at_a_time(&self) -> Option<&'static str>;
+}
+
+/// Takes a throttle in SQL that several databases have in common: a row comes back if it was free.
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+fn take_throttle(sql: &mut Sql<'_>, log: &str, action: &str, gate: &ThrottleGate) {
+    sql.push("INSERT INTO event_throttles (log, name, action, until) VALUES ");
+    sql.list([Value::from(log), gate.name.as_str().into(), action.into(), gate.until.into()]);
+    sql.push(" ON CONFLICT (log, name) DO UPDATE SET until = excluded.until WHERE event_throttles.until <= ");
+    sql.bind(gate.now).push(" RETURNING 1");
 }
 
 /// The ways of this database.

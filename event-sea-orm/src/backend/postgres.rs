@@ -1,11 +1,13 @@
 //! PostgreSQL.
 
 use event_core::storage::Read;
-use event_core::{LogName, NewEvent};
+use event_core::{LogName, ThrottleGate};
 use sea_orm::{DbBackend, DbErr, Statement, Value};
 
 use super::{Dialect, Sql, Trouble};
 use crate::migration::postgres as ddl;
+use crate::migration::who::Who;
+use crate::own_table::{self, Target};
 use crate::record::insert::{self, Rows};
 
 pub(super) struct Postgres;
@@ -30,16 +32,16 @@ impl Dialect for Postgres {
 
     /// One event by its values; more of them by one array for each column in which they differ, whose statement is the same
     /// text for any number.
-    fn insert(&self, log: &str, events: &[&NewEvent]) -> Statement {
+    fn insert(&self, log: &str, rows: Rows) -> Statement {
         let mut sql = Sql::new(self);
-        let rows = Rows::of(events);
         sql.push("INSERT INTO ").name(log).push(" (").push(&rows.names()).push(") ");
         let (keyed, returning) = (rows.are_keyed(), rows.returning());
-        if let [_] = events {
+        if rows.is_one() {
             let columns = rows.columns();
             sql.push("VALUES (");
             for (index, (value, column)) in rows.into_rows().flatten().zip(columns).enumerate() {
-                sql.push(if index > 0 { ", " } else { "" }).bind(value).push(TYPES[column]);
+                let cast = if insert::is_key(column) { "" } else { TYPES[column] };
+                sql.push(if index > 0 { ", " } else { "" }).bind(value).push(cast);
             }
             sql.push(")");
         } else {
@@ -50,6 +52,12 @@ impl Dialect for Postgres {
             sql.push(" ON CONFLICT (idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING");
         }
         sql.push(returning);
+        sql.statement(DbBackend::Postgres)
+    }
+
+    fn take_throttle(&self, log: &str, action: &str, gate: &ThrottleGate) -> Statement {
+        let mut sql = Sql::new(self);
+        super::take_throttle(&mut sql, log, action, gate);
         sql.statement(DbBackend::Postgres)
     }
 
@@ -82,6 +90,7 @@ impl Dialect for Postgres {
         let error = super::driver_error(error)?;
         match error.code()?.as_ref() {
             "23505" => Some(Trouble::Conflict),
+            "23503" => Some(Trouble::NoRow),
             "25006" => Some(Trouble::ReadOnly),
             "40001" | "40P01" | "55P03" => Some(Trouble::Locked),
             "42P01" => Some(Trouble::NoTable(named_relation(error.message())?)),
@@ -104,29 +113,41 @@ impl Dialect for Postgres {
 
     /// Never `id > $1 OR id = ANY($2)`: under a generic plan it walks the whole index.
     fn read(&self, read: &Read<'_>) -> Statement {
+        let columns = own_table::columns(self, own_table::of(read.log.as_str()));
         let mut sql = Sql::new(self);
         // Sorted once more, the rows would go through the server's memory for nothing.
         let is_sorted = read.also.is_empty();
         sql.push(if is_sorted { "SELECT " } else { "SELECT * FROM ((SELECT " });
-        sql.push(COLUMNS).push(" FROM ").name(read.log.as_str()).push(" WHERE id > ");
+        sql.push(&columns).push(" FROM ").name(read.log.as_str()).push(" WHERE id > ");
         let limit = if read.after.is_some() { i64::try_from(read.limit).unwrap_or(i64::MAX) } else { 0 };
         sql.bind(read.after.unwrap_or(i64::MAX)).push(" ORDER BY id LIMIT ").bind(limit);
         if !is_sorted {
             let (low, high): (Vec<_>, Vec<_>) = read.also.ranges().map(|range| (*range.start(), *range.end())).unzip();
             sql.push(") UNION ALL SELECT page.* FROM unnest(").bind(bigints(&low)).push("::text::bigint[], ");
             sql.bind(bigints(&high)).push("::text::bigint[]) AS hole(low, high) CROSS JOIN LATERAL (SELECT ");
-            sql.push(COLUMNS).push(" FROM ").name(read.log.as_str());
+            sql.push(&columns).push(" FROM ").name(read.log.as_str());
             sql.push(" AS log WHERE log.id BETWEEN hole.low AND hole.high OFFSET 0) AS page) AS page ORDER BY id");
         }
         sql.statement(DbBackend::Postgres)
     }
 
-    fn log_up(&self, log: &str) -> Vec<String> {
-        ddl::log(log)
+    fn log_up(&self, log: &str, who: &Who) -> Vec<String> {
+        ddl::log(log, who)
+    }
+
+    fn column_type(&self, target: &Target) -> Statement {
+        let mut sql = Sql::new(self);
+        sql.push("SELECT format_type(atttypid, atttypmod) AS type FROM pg_attribute WHERE attrelid = to_regclass(");
+        sql.bind(target.quoted(self)).push(") AND attname = ").bind(target.column).push(" AND NOT attisdropped");
+        sql.statement(DbBackend::Postgres)
     }
 
     fn log_down(&self, log: &str) -> Vec<String> {
         ddl::log_down(log)
+    }
+
+    fn throttles_up(&self) -> Vec<String> {
+        ddl::throttles()
     }
 
     fn system_up(&self) -> Vec<String> {
@@ -164,11 +185,11 @@ fn unnest(sql: &mut Sql<'_>, rows: &Rows) {
         match rows.column(column).next() {
             // Its type would otherwise be text, whatever the column's.
             Some(value) if same.contains(&column) => {
-                let cast = if TYPES[column].is_empty() { "::text" } else { TYPES[column] };
-                sql.bind(value.clone()).push(cast);
+                let cast = cast(rows, column);
+                sql.bind(value.clone()).push(if cast.is_empty() { "::text" } else { cast });
             }
             _ => {
-                sql.push(&format!("c{column}{}", TYPES[column]));
+                sql.push(&format!("c{column}{}", cast(rows, column)));
             }
         }
     }
@@ -184,6 +205,21 @@ fn unnest(sql: &mut Sql<'_>, rows: &Rows) {
     sql.push("nth) ORDER BY nth");
 }
 
+/// What a column's text is cast to. A foreign key's type is that of its values.
+fn cast(rows: &Rows, column: usize) -> &'static str {
+    if !insert::is_key(column) {
+        return TYPES[column];
+    }
+    let types = rows.column(column).find_map(|value| match value {
+        Value::TinyInt(Some(_)) | Value::SmallInt(Some(_)) | Value::TinyUnsigned(Some(_)) => Some("::smallint"),
+        Value::Int(Some(_)) | Value::SmallUnsigned(Some(_)) => Some("::integer"),
+        Value::BigInt(Some(_)) | Value::Unsigned(Some(_)) | Value::BigUnsigned(Some(_)) => Some("::bigint"),
+        Value::Uuid(Some(_)) => Some("::uuid"),
+        _ => None,
+    });
+    types.unwrap_or("")
+}
+
 /// An array as PostgreSQL writes it: SeaORM's own arrays hold no NULL.
 /// <https://www.postgresql.org/docs/15/arrays.html#ARRAYS-IO>
 fn text_array<'v>(values: impl Iterator<Item = &'v Value>) -> String {
@@ -195,8 +231,16 @@ fn text_array<'v>(values: impl Iterator<Item = &'v Value>) -> String {
         match value {
             Value::String(Some(text)) => quote(&mut array, text),
             Value::BigInt(Some(number)) => array.push_str(&number.to_string()),
+            Value::TinyInt(Some(number)) => array.push_str(&number.to_string()),
+            Value::SmallInt(Some(number)) => array.push_str(&number.to_string()),
+            Value::Int(Some(number)) => array.push_str(&number.to_string()),
+            Value::TinyUnsigned(Some(number)) => array.push_str(&number.to_string()),
+            Value::SmallUnsigned(Some(number)) => array.push_str(&number.to_string()),
+            Value::Unsigned(Some(number)) => array.push_str(&number.to_string()),
+            Value::BigUnsigned(Some(number)) => array.push_str(&number.to_string()),
+            Value::Uuid(Some(uuid)) => array.push_str(&uuid.to_string()),
             Value::ChronoDateTimeUtc(Some(time)) => quote(&mut array, &time.to_rfc3339()),
-            // Empty; `insert::Rows` has no others.
+            // Empty; `insert::Rows` has no others: it refuses keys of other types.
             _ => array.push_str("NULL"),
         }
     }

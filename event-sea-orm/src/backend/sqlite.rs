@@ -1,12 +1,14 @@
 //! SQLite.
 
 use event_core::storage::Read;
-use event_core::{LogName, NewEvent};
+use event_core::{LogName, ThrottleGate};
 use sea_orm::{DbBackend, DbErr, Statement};
 use serde_json::json;
 
 use super::{Dialect, Sql, Trouble};
 use crate::migration::sqlite as ddl;
+use crate::migration::who::Who;
+use crate::own_table::{self, Target};
 use crate::record::insert::{self, Rows};
 use crate::row::COLUMNS;
 
@@ -29,9 +31,8 @@ impl Dialect for Sqlite {
 
     /// With keys, `WHERE NOT EXISTS` and not `ON CONFLICT DO NOTHING`: the log's trigger refuses an existing key before the
     /// conflict clause is asked. There is one writer at a time, so nothing comes between the question and the insert.
-    fn insert(&self, log: &str, events: &[&NewEvent]) -> Statement {
+    fn insert(&self, log: &str, rows: Rows) -> Statement {
         let mut sql = Sql::new(self);
-        let rows = Rows::of(events);
         sql.push("INSERT INTO ").name(log).push(" (").push(&rows.names()).push(") ");
         let (keyed, returning) = (rows.are_keyed(), rows.returning());
         if keyed {
@@ -53,6 +54,12 @@ impl Dialect for Sqlite {
     }
 
     /// SQLite takes 32,766 values in a statement; beyond about a thousand rows a longer one is no faster.
+    fn take_throttle(&self, log: &str, action: &str, gate: &ThrottleGate) -> Statement {
+        let mut sql = Sql::new(self);
+        super::take_throttle(&mut sql, log, action, gate);
+        sql.statement(DbBackend::Sqlite)
+    }
+
     fn insert_most(&self) -> usize {
         (32_766 / insert::COLUMNS.len()).min(1_000)
     }
@@ -88,6 +95,9 @@ impl Dialect for Sqlite {
         if error.is_unique_violation() {
             return Some(Trouble::Conflict);
         }
+        if error.is_foreign_key_violation() {
+            return Some(Trouble::NoRow);
+        }
         let code: u32 = error.code()?.parse().ok()?;
         match code & 0xff {
             BUSY | LOCKED => Some(Trouble::Locked),
@@ -115,14 +125,15 @@ impl Dialect for Sqlite {
     }
 
     fn read(&self, read: &Read<'_>) -> Statement {
+        let columns = own_table::columns(self, own_table::of(read.log.as_str()));
         let mut sql = Sql::new(self);
-        sql.push("SELECT * FROM (SELECT ").push(COLUMNS).push(" FROM ").name(read.log.as_str()).push(" WHERE id > ");
+        sql.push("SELECT * FROM (SELECT ").push(&columns).push(" FROM ").name(read.log.as_str()).push(" WHERE id > ");
         let limit = if read.after.is_some() { i64::try_from(read.limit).unwrap_or(i64::MAX) } else { 0 };
         sql.bind(read.after.unwrap_or(i64::MAX)).push(" ORDER BY id LIMIT ").bind(limit).push(")");
         if !read.also.is_empty() {
             // As one value, however many ranges; CROSS JOIN keeps SQLite from walking the log for each.
             let ranges: Vec<_> = read.also.ranges().map(|range| json!([range.start(), range.end()])).collect();
-            sql.push(" UNION ALL SELECT ").push(COLUMNS);
+            sql.push(" UNION ALL SELECT ").push(&columns);
             sql.push(
                 " FROM (SELECT json_extract(value, '$[0]') AS low, json_extract(value, '$[1]') AS high FROM json_each(",
             );
@@ -133,12 +144,22 @@ impl Dialect for Sqlite {
         sql.statement(DbBackend::Sqlite)
     }
 
-    fn log_up(&self, log: &str) -> Vec<String> {
-        ddl::log(log)
+    fn log_up(&self, log: &str, who: &Who) -> Vec<String> {
+        ddl::log(log, who)
+    }
+
+    fn column_type(&self, target: &Target) -> Statement {
+        let mut sql = Sql::new(self);
+        sql.push("SELECT type FROM pragma_table_info(").bind(target.table).push(") WHERE name = ").bind(target.column);
+        sql.statement(DbBackend::Sqlite)
     }
 
     fn log_down(&self, log: &str) -> Vec<String> {
         vec![format!("DROP TABLE {}", self.quoted(log))]
+    }
+
+    fn throttles_up(&self) -> Vec<String> {
+        ddl::throttles()
     }
 
     fn system_up(&self) -> Vec<String> {

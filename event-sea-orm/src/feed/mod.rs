@@ -6,6 +6,7 @@ mod labels;
 mod page;
 mod query;
 mod token;
+mod tree;
 mod typed;
 
 pub use any::{AnyFeed, any_feed};
@@ -13,6 +14,7 @@ pub use error::FeedError;
 pub use labels::ActorEntities;
 pub use page::{AnyEntry, Entry, Page};
 pub use token::{BadToken, PageToken};
+pub use tree::{EventNode, EventTree};
 pub use typed::{EventFeed, Feed};
 
 /// The most entries that a page can have.

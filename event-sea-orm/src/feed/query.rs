@@ -12,6 +12,7 @@ use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use super::token::PageToken;
 use super::{FeedError, PAGE_DEFAULT, PAGE_MAX};
 use crate::backend::{Dialect, Sql, dialect};
+use crate::own_table::{self, OwnTable};
 use crate::row::{integer, stored_event};
 
 /// SQLite refuses more than 500 SELECTs in one; beyond this many branches there is a second statement.
@@ -43,8 +44,16 @@ pub(super) struct Found {
 struct Branch<'a> {
     log_index: usize,
     log: &'a LogName,
+    table: Option<&'static OwnTable>,
     subject: Option<&'a SubjectRef>,
     actor: Option<&'a ActorRef>,
+}
+
+impl Branch<'_> {
+    /// Whether both can be parts of one statement: the columns of tables of their own have types of their own.
+    fn goes_with(&self, other: &Self) -> bool {
+        self.log == other.log || self.table.is_none() && other.table.is_none()
+    }
 }
 
 impl Query {
@@ -70,13 +79,16 @@ impl Query {
         let dialect = dialect(backend)?;
         let logs: Vec<_> = self.logs.iter().collect();
         let mut events = Vec::new();
-        for branches in self.branches().chunks(BRANCHES) {
-            let statement = self.statement(dialect, backend, branches);
+        let branches = self.branches();
+        let of_one_kind = branches.chunk_by(|one, other| one.goes_with(other));
+        for branches in of_one_kind.flat_map(|branches| branches.chunks(BRANCHES)) {
+            let Some(statement) = self.statement(dialect, backend, branches) else { continue };
             for row in conn.query_all_raw(statement).await.map_err(|error| FeedError::of(dialect, error))? {
                 let index = integer(&row, "log_index")?;
                 // The statement's own number.
                 if let Some(log) = usize::try_from(index).ok().and_then(|index| logs.get(index)) {
-                    events.push(Arc::new(stored_event(log, &row, 1)?));
+                    let table = branches.first().and_then(|branch| branch.table);
+                    events.push(Arc::new(stored_event(log, table, &row, 1)?));
                 }
             }
         }
@@ -93,7 +105,7 @@ impl Query {
         }
         let mut branches = Vec::new();
         for (log_index, log) in self.logs.iter().enumerate() {
-            let whole = Branch { log_index, log, subject: None, actor: None };
+            let whole = Branch { log_index, log, table: own_table::of(log.as_str()), subject: None, actor: None };
             match (&self.subjects, &self.actors) {
                 (_, Some(actors)) if actors.is_empty() => {}
                 (Some(subjects), _) => {
@@ -108,23 +120,42 @@ impl Query {
         branches
     }
 
-    fn statement(&self, dialect: &dyn Dialect, backend: DbBackend, branches: &[Branch<'_>]) -> Statement {
+    /// The statement; none where no row could be in any of the branches.
+    fn statement(&self, dialect: &dyn Dialect, backend: DbBackend, branches: &[Branch<'_>]) -> Option<Statement> {
+        let branches: Vec<_> = branches.iter().filter(|branch| self.can_match(dialect, branch)).collect();
         let mut sql = Sql::new(dialect);
-        if let [branch] = branches {
-            self.branch(&mut sql, dialect, branch);
-            return sql.statement(backend);
-        }
-        sql.push("SELECT * FROM (");
-        for (index, branch) in branches.iter().enumerate() {
-            if index > 0 {
-                sql.push(" UNION ALL ");
+        match branches[..] {
+            [] => return None,
+            [branch] => self.branch(&mut sql, dialect, branch),
+            _ => {
+                sql.push("SELECT * FROM (");
+                for (index, branch) in branches.iter().enumerate() {
+                    if index > 0 {
+                        sql.push(" UNION ALL ");
+                    }
+                    sql.push("SELECT * FROM (");
+                    self.branch(&mut sql, dialect, branch);
+                    sql.push(&format!(") AS branch_{index}"));
+                }
+                sql.push(") AS page ORDER BY occurred_at DESC, log_index DESC, id DESC LIMIT ").bind(self.fetched());
             }
-            sql.push("SELECT * FROM (");
-            self.branch(&mut sql, dialect, branch);
-            sql.push(&format!(") AS branch_{index}"));
         }
-        sql.push(") AS page ORDER BY occurred_at DESC, log_index DESC, id DESC LIMIT ").bind(self.fetched());
-        sql.statement(backend)
+        Some(sql.statement(backend))
+    }
+
+    /// Whether a table of its own could hold what is asked for: its subjects and actors are of one kind each.
+    fn can_match(&self, dialect: &dyn Dialect, branch: &Branch<'_>) -> bool {
+        let Some(table) = branch.table else { return true };
+        let mut sql = Sql::new(dialect);
+        let of = branch.subject.is_none_or(|subject| table.is_of(&mut sql, subject));
+        let kind = self.kind.is_none_or(|kind| kind == table.subject.kind);
+        let mut is_by = |actor: &ActorRef| table.is_by(&mut sql, "", actor).unwrap_or(true);
+        let by = match (branch.actor, &self.actors) {
+            (Some(actor), _) => is_by(actor),
+            (None, Some(actors)) => actors.iter().any(is_by),
+            (None, None) => true,
+        };
+        of && kind && by
     }
 
     /// One more than a page: whether there is a next one.
@@ -135,8 +166,9 @@ impl Query {
     /// Conditions beside the index's are written so that they can't choose another index, which would then have to be
     /// sorted: a log has many events of a kind, and few of them are on the page.
     fn branch(&self, sql: &mut Sql<'_>, dialect: &dyn Dialect, branch: &Branch<'_>) {
-        sql.push(&format!("SELECT {} AS log_index, {} FROM ", branch.log_index, dialect.columns()))
-            .name(branch.log.as_str());
+        let columns = own_table::columns(dialect, branch.table);
+        sql.push(&format!("SELECT {} AS log_index, {columns} FROM ", branch.log_index)).name(branch.log.as_str());
+        let table = branch.table;
         let mut word = " WHERE ";
         let mut and = |sql: &mut Sql<'_>| {
             sql.push(word);
@@ -144,23 +176,42 @@ impl Query {
         };
         if let Some(subject) = branch.subject {
             and(sql);
-            sql.push("subject_type = ").bind(subject.kind.as_ref());
-            sql.push(" AND subject_id = ").bind(subject.id.as_str());
-        } else if let Some(kind) = self.kind {
+            match table {
+                Some(table) => {
+                    table.is_of(sql, subject);
+                }
+                None => {
+                    sql.push("subject_type = ").bind(subject.kind.as_ref());
+                    sql.push(" AND subject_id = ").bind(subject.id.as_str());
+                }
+            }
+        } else if let (Some(kind), None) = (self.kind, table) {
             and(sql);
             sql.push(&dialect.without_index("subject_type")).push(" = ").bind(kind);
         }
         if let Some(actor) = branch.actor {
             and(sql);
-            sql.push("actor_type = ").bind(actor.kind.as_ref());
-            sql.push(" AND actor_id = ").bind(actor.id.as_str());
+            if table.and_then(|table| table.is_by(sql, "actor_id", actor)).is_none() {
+                sql.push("actor_type = ").bind(actor.kind.as_ref());
+                sql.push(" AND actor_id = ").bind(actor.id.as_str());
+            }
         } else if let Some(actors) = &self.actors {
             and(sql);
             let (kind, id) = (dialect.without_index("actor_type"), dialect.without_index("actor_id"));
-            for (index, actor) in actors.iter().enumerate() {
-                sql.push(if index == 0 { "(" } else { " OR " });
-                sql.push(&format!("({kind} = ")).bind(actor.kind.as_ref());
-                sql.push(&format!(" AND {id} = ")).bind(actor.id.as_str()).push(")");
+            sql.push("(1 = 0");
+            for actor in actors {
+                sql.push(" OR (");
+                match table.and_then(|table| table.is_by(sql, "coalesce(actor_id, actor_id)", actor)) {
+                    Some(true) => {}
+                    Some(false) => {
+                        sql.push("1 = 0");
+                    }
+                    None => {
+                        sql.push(&format!("{kind} = ")).bind(actor.kind.as_ref());
+                        sql.push(&format!(" AND {id} = ")).bind(actor.id.as_str());
+                    }
+                }
+                sql.push(")");
             }
             sql.push(")");
         }

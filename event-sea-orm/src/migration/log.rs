@@ -6,6 +6,7 @@ use sea_orm_migration::async_trait::async_trait;
 use sea_orm_migration::{MigrationName, MigrationTrait, SchemaManager};
 
 use super::run;
+use super::who::Who;
 use crate::backend::dialect;
 
 /// The name of every log's migration but the shared one's: this, and the log.
@@ -53,7 +54,8 @@ impl MigrationTrait for LogTable {
                  `migration::tables()` and `migration::log(\"...\")` in place of `migration::all()`)"
             )));
         }
-        run(manager, dialect.log_up(log)).await
+        let who = Who::of(log, manager.get_connection()).await?;
+        run(manager, dialect.log_up(log, &who)).await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {

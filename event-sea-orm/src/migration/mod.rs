@@ -11,6 +11,8 @@ pub(crate) mod postgres;
 #[cfg(feature = "sqlite")]
 pub(crate) mod sqlite;
 mod system;
+mod throttles;
+pub(crate) mod who;
 
 use sea_orm::DbErr;
 use sea_orm_migration::{MigrationTrait, SchemaManager};
@@ -33,15 +35,16 @@ pub use own::migrate;
 ///         migrations
 ///     }
 /// }
-/// # assert_eq!(Migrator::migrations().len(), 3);
+/// # assert_eq!(Migrator::migrations().len(), 4);
 /// ```
 ///
-/// Their names stay as they are: `m20261124_000001_event_log` and `m20261124_000002_event_tables`.
+/// Their names stay as they are: `m20261124_000001_event_log`, `m20261124_000002_event_tables` and
+/// `m20261125_000001_event_throttles`.
 ///
-/// An application with an `events` table of its own takes [`tables`] and its own [`log`]s instead, and gives its enums
+/// An application with an `events` table of its own takes [`tables`], [`throttles`] and its own [`log`]s instead, and gives its enums
 /// `log = "..."`.
 pub fn all() -> Vec<Box<dyn MigrationTrait>> {
-    vec![log(event_core::SHARED_LOG), tables()]
+    vec![log(event_core::SHARED_LOG), tables(), throttles()]
 }
 
 /// The tables that all logs share: `event_cursors` and `event_failures`.
@@ -49,11 +52,29 @@ pub fn tables() -> Box<dyn MigrationTrait> {
     Box::new(system::SystemTables)
 }
 
+/// The table of throttles, `event_throttles`. A row whose `until` is past does nothing, and may be deleted at any time.
+pub fn throttles() -> Box<dyn MigrationTrait> {
+    Box::new(throttles::Throttles)
+}
+
 /// Another log: the table of enums with `log = "..."`. The migration's name holds the log's.
 ///
 /// The name is lower-case letters, digits and `_`, at most 55 characters; another one is an error when the migration runs.
 pub fn log(name: &str) -> Box<dyn MigrationTrait> {
     Box::new(log::LogTable::new(name))
+}
+
+/// The log of an enum, which this has linked: the shared one, another, or a table of its own. The tables that its foreign keys
+/// point to have to be there: put it behind their migrations.
+///
+/// ```
+/// # use event_sea_orm::prelude::*;
+/// # fn example<IssueEvent: DomainEvent>() -> Box<dyn sea_orm_migration::MigrationTrait> {
+/// event_sea_orm::migration::of::<IssueEvent>()
+/// # }
+/// ```
+pub fn of<E: event_core::DomainEvent>() -> Box<dyn MigrationTrait> {
+    log(E::descriptor().log())
 }
 
 async fn run(manager: &SchemaManager<'_>, statements: Vec<String>) -> Result<(), DbErr> {

@@ -1,5 +1,7 @@
 //! The tables on MySQL and MariaDB.
 
+use super::who::Who;
+
 /// The rows of a log's slots.
 pub(crate) const SLOTS: u16 = 256;
 
@@ -29,7 +31,8 @@ const TABLE: &str = "ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 /*M! COLLATE 
 /// - `event_id` is never filled: its foreign key has TRUNCATE, which fires no trigger, refused.
 /// - `NEW.id` is 0 or NULL before the id is drawn. The AFTER INSERT trigger refuses what then is no drawn one: 0, under
 ///   NO_AUTO_VALUE_ON_ZERO. (A CHECK may not name an AUTO_INCREMENT column.)
-pub(crate) fn log(log: &str) -> Vec<String> {
+pub(crate) fn log(log: &str, who: &Who) -> Vec<String> {
+    let Who { columns, constraints, subject_index, actor_index } = who;
     let (slots, key) = (slots(log), key(log));
     let (metadata, context, snapshot) =
         (object("metadata"), object("context"), json("snapshot", "json_valid(snapshot)", "true"));
@@ -38,10 +41,7 @@ pub(crate) fn log(log: &str) -> Vec<String> {
         format!(
             r"CREATE TABLE `{log}~` (
     id bigint NOT NULL AUTO_INCREMENT PRIMARY KEY,
-    subject_type varchar(64) NOT NULL,
-    subject_id varchar(128) NOT NULL,
-    actor_type varchar(64) NULL,
-    actor_id varchar(128) NULL,
+    {columns}
     action varchar(64) NOT NULL,
     version bigint NOT NULL,
     metadata longtext NOT NULL,
@@ -54,15 +54,15 @@ pub(crate) fn log(log: &str) -> Vec<String> {
     idempotency_key varchar(128) NULL,
     occurred_at datetime(6) NOT NULL,
     created_at datetime(6) NOT NULL DEFAULT (utc_timestamp(6)),
-    KEY `{log}_subject` (subject_type, subject_id, occurred_at, id),
-    KEY `{log}_actor` (actor_type, actor_id, occurred_at, id),
+    KEY `{log}_subject` ({subject_index}, occurred_at, id),
+    KEY `{log}_actor` ({actor_index}, occurred_at, id),
     KEY `{log}_time` (occurred_at, id),
+    KEY `{log}_correlation` (correlation_id, id),
     UNIQUE KEY `{key}` (idempotency_key),
     CONSTRAINT `{log}_metadata` CHECK ({metadata}),
     CONSTRAINT `{log}_context` CHECK (context IS NULL OR {context}),
     CONSTRAINT `{log}_snapshot` CHECK (snapshot IS NULL OR {snapshot}),
-    CONSTRAINT `{log}_who` CHECK ((actor_type IS NULL) = (actor_id IS NULL)),
-    CONSTRAINT `{log}_cause` CHECK ((causation_log IS NULL) = (causation_id IS NULL))
+    CONSTRAINT `{log}_cause` CHECK ((causation_log IS NULL) = (causation_id IS NULL)){constraints}
 ) {TABLE}"
         ),
         format!(
@@ -171,4 +171,18 @@ pub(crate) fn system() -> Vec<String> {
 ) {TABLE}"
         ),
     ]
+}
+
+/// Throttles that are taken; `name` is what counts together, as a hash.
+pub(crate) fn throttles() -> Vec<String> {
+    vec![format!(
+        r#"CREATE TABLE IF NOT EXISTS event_throttles (
+    log varchar(64) NOT NULL,
+    name char(64) NOT NULL,
+    action varchar(64) NOT NULL,
+    until datetime(6) NOT NULL,
+    PRIMARY KEY (log, name),
+    KEY event_throttles_until (until)
+) {TABLE}"#
+    )]
 }

@@ -1,5 +1,7 @@
 //! The tables on PostgreSQL.
 
+use super::who::Who;
+
 /// The sequence that gives a log its ids.
 pub(crate) fn sequence(log: &str) -> String {
     format!("{log}_id_seq")
@@ -13,17 +15,15 @@ pub(crate) fn sequence(log: &str) -> String {
 /// - The key's index is partial: what has no key costs it nothing.
 /// - The last trigger tells workers that sleep, and only those: a NOTIFY in every transaction would have commits wait for each
 ///   other. <https://www.postgresql.org/docs/15/sql-notify.html>
-pub(crate) fn log(log: &str) -> Vec<String> {
+pub(crate) fn log(log: &str, who: &Who) -> Vec<String> {
+    let Who { columns, constraints, subject_index, actor_index } = who;
     let sequence = sequence(log);
     vec![
         format!(
             r#"CREATE TABLE "{log}" (
     id bigint GENERATED ALWAYS AS IDENTITY (SEQUENCE NAME "{sequence}" START WITH 1 INCREMENT BY 1 CACHE 1 NO CYCLE)
         PRIMARY KEY CHECK (id >= 1),
-    subject_type varchar(64) NOT NULL,
-    subject_id varchar(128) NOT NULL,
-    actor_type varchar(64) NULL,
-    actor_id varchar(128) NULL,
+    {columns}
     action varchar(64) NOT NULL,
     version bigint NOT NULL,
     metadata jsonb NOT NULL CHECK (jsonb_typeof(metadata) = 'object'),
@@ -36,15 +36,13 @@ pub(crate) fn log(log: &str) -> Vec<String> {
     idempotency_key varchar(128) NULL,
     occurred_at timestamptz NOT NULL,
     created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-    CHECK ((actor_type IS NULL) = (actor_id IS NULL)),
-    CHECK ((causation_log IS NULL) = (causation_id IS NULL))
+    CHECK ((causation_log IS NULL) = (causation_id IS NULL)){constraints}
 )"#
         ),
-        format!(r#"CREATE INDEX "{log}_subject" ON "{log}" (subject_type, subject_id, occurred_at, id)"#),
-        format!(
-            r#"CREATE INDEX "{log}_actor" ON "{log}" (actor_type, actor_id, occurred_at, id) WHERE actor_id IS NOT NULL"#
-        ),
+        format!(r#"CREATE INDEX "{log}_subject" ON "{log}" ({subject_index}, occurred_at, id)"#),
+        format!(r#"CREATE INDEX "{log}_actor" ON "{log}" ({actor_index}, occurred_at, id) WHERE actor_id IS NOT NULL"#),
         format!(r#"CREATE INDEX "{log}_time" ON "{log}" (occurred_at, id)"#),
+        format!(r#"CREATE INDEX "{log}_correlation" ON "{log}" (correlation_id, id) WHERE correlation_id IS NOT NULL"#),
         format!(r#"CREATE UNIQUE INDEX "{log}_key" ON "{log}" (idempotency_key) WHERE idempotency_key IS NOT NULL"#),
         format!(
             r#"CREATE OR REPLACE FUNCTION "{log}_append_only"() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
@@ -142,5 +140,20 @@ pub(crate) fn system() -> Vec<String> {
 )"#
         .to_owned(),
         "CREATE INDEX event_failures_due ON event_failures (inbox, state, next_attempt_at)".to_owned(),
+    ]
+}
+
+/// Throttles that are taken; `name` is what counts together, as a hash.
+pub(crate) fn throttles() -> Vec<String> {
+    vec![
+        r#"CREATE TABLE event_throttles (
+    log varchar(64) COLLATE "C" NOT NULL,
+    name char(64) COLLATE "C" NOT NULL,
+    action varchar(64) NOT NULL,
+    until timestamptz NOT NULL,
+    PRIMARY KEY (log, name)
+)"#
+        .to_owned(),
+        "CREATE INDEX event_throttles_until ON event_throttles (until)".to_owned(),
     ]
 }

@@ -1,5 +1,7 @@
 //! The tables on SQLite.
 
+use super::who::Who;
+
 /// A log.
 ///
 /// - `AUTOINCREMENT`, or ids begin anew when the newest rows are gone.
@@ -9,16 +11,14 @@
 ///   trigger. `NEW.id` is -1 there when the database chooses the id.
 /// - `sqlite_sequence` is written at the end of a statement: in an AFTER INSERT trigger it holds the newest id *before* the
 ///   statement, also of rows that are gone, and `max(id)` the newest within it.
-pub(crate) fn log(log: &str) -> Vec<String> {
+pub(crate) fn log(log: &str, who: &Who) -> Vec<String> {
+    let Who { columns, constraints, subject_index, actor_index } = who;
     let time_form = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]T[0-9][0-9]:[0-9][0-9]:[0-9][0-9]*+00:00";
     vec![
         format!(
             r#"CREATE TABLE "{log}" (
     id integer NOT NULL PRIMARY KEY AUTOINCREMENT CHECK (id >= 1),
-    subject_type varchar(64) NOT NULL,
-    subject_id varchar(128) NOT NULL,
-    actor_type varchar(64) NULL,
-    actor_id varchar(128) NULL,
+    {columns}
     action varchar(64) NOT NULL,
     version integer NOT NULL,
     metadata json_text NOT NULL CHECK (json_valid(metadata) AND json_type(metadata) = 'object'),
@@ -32,13 +32,13 @@ pub(crate) fn log(log: &str) -> Vec<String> {
     occurred_at timestamp_with_timezone_text NOT NULL CHECK (occurred_at GLOB '{time_form}'),
     created_at timestamp_with_timezone_text NOT NULL
         DEFAULT (replace(strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now'), '.000+', '+')),
-    CHECK ((actor_type IS NULL) = (actor_id IS NULL)),
-    CHECK ((causation_log IS NULL) = (causation_id IS NULL))
+    CHECK ((causation_log IS NULL) = (causation_id IS NULL)){constraints}
 )"#
         ),
-        format!(r#"CREATE INDEX "{log}_subject" ON "{log}" (subject_type, subject_id, occurred_at, id)"#),
-        format!(r#"CREATE INDEX "{log}_actor" ON "{log}" (actor_type, actor_id, occurred_at, id)"#),
+        format!(r#"CREATE INDEX "{log}_subject" ON "{log}" ({subject_index}, occurred_at, id)"#),
+        format!(r#"CREATE INDEX "{log}_actor" ON "{log}" ({actor_index}, occurred_at, id)"#),
         format!(r#"CREATE INDEX "{log}_time" ON "{log}" (occurred_at, id)"#),
+        format!(r#"CREATE INDEX "{log}_correlation" ON "{log}" (correlation_id, id) WHERE correlation_id IS NOT NULL"#),
         format!(r#"CREATE UNIQUE INDEX "{log}_key" ON "{log}" (idempotency_key)"#),
         format!(
             r#"CREATE TRIGGER "{log}_no_update" BEFORE UPDATE ON "{log}" BEGIN
@@ -114,5 +114,20 @@ pub(crate) fn system() -> Vec<String> {
 )"#
         .to_owned(),
         "CREATE INDEX event_failures_due ON event_failures (inbox, state, next_attempt_at)".to_owned(),
+    ]
+}
+
+/// Throttles that are taken; `name` is what counts together, as a hash.
+pub(crate) fn throttles() -> Vec<String> {
+    vec![
+        r#"CREATE TABLE event_throttles (
+    log varchar(64) NOT NULL,
+    name char(64) NOT NULL,
+    action varchar(64) NOT NULL,
+    until timestamp_with_timezone_text NOT NULL,
+    PRIMARY KEY (log, name)
+)"#
+        .to_owned(),
+        "CREATE INDEX event_throttles_until ON event_throttles (until)".to_owned(),
     ]
 }

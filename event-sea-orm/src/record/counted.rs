@@ -10,7 +10,7 @@ use event_core::NewEvent;
 use sea_orm::{ConnectionTrait, DbErr, Statement};
 
 use super::RecordError;
-use super::insert::{Written, size};
+use super::insert::{Rows, Written, size};
 use crate::backend::{Dialect, Sql};
 
 /// How often others may take keys between "they are free" and the insert before we give up.
@@ -30,7 +30,7 @@ pub(super) async fn insert<C: ConnectionTrait>(
 ) -> Result<Vec<Written>, RecordError> {
     let failed = |error| RecordError::of(dialect, log, error);
     if let [event] = events {
-        return match conn.execute_raw(dialect.insert(log, events)).await {
+        return match conn.execute_raw(dialect.insert(log, Rows::of(log, events)?)).await {
             Ok(done) => Ok(vec![written(event, first_id(done.last_insert_id()).map_err(failed)?)]),
             Err(error) if event.idempotency_key.is_some() && dialect.is_taken_key(log, &error) => Ok(Vec::new()),
             Err(error) => Err(failed(error)),
@@ -62,7 +62,7 @@ async fn insert_piece<C: ConnectionTrait>(
         if free.is_empty() {
             return Ok(());
         }
-        match conn.execute_raw(dialect.insert(log, &free)).await {
+        match conn.execute_raw(dialect.insert(log, Rows::of(log, &free)?)).await {
             Ok(done) => {
                 let first = first_id(done.last_insert_id()).map_err(failed)?;
                 rows.extend(

@@ -25,6 +25,31 @@ pub enum RecordError {
         /// What differs, with commas between: `subject`, `action`, `version`, `metadata`, `actor`.
         differs: String,
     },
+    /// The log is a table of the enum's own, and this subject or actor has no key there.
+    #[error(
+        "this `{action}` event can't be recorded: its {what}, a `{kind}`, has to be a row of `{table}`, and its id is no key of \
+         that table. The table of an event enum names subject and actor by foreign keys; an enum with several kinds of actor, or \
+         subjects without a row, records in a shared log"
+    )]
+    BadKey {
+        /// The action.
+        action: &'static str,
+        /// `subject` or `actor`.
+        what: &'static str,
+        /// Its kind.
+        kind: String,
+        /// The table that the foreign key points to.
+        table: &'static str,
+    },
+    /// The log is a table of the enum's own, and its subject or actor is no row, or none any more.
+    #[error(
+        "an event of `{log}` can't be recorded: its subject or its actor is not in the database (any more). Save them first, in the \
+         same transaction; what is recorded of can't be deleted, for its events name it"
+    )]
+    NoRow {
+        /// The log.
+        log: String,
+    },
     /// The log's table is missing.
     #[error(
         "the log `{log}` has no table in this database; run `event_sea_orm::migrate(&db)`, or add \
@@ -76,6 +101,7 @@ impl RecordError {
             Some(Trouble::NoTable(log)) => Self::NotMigrated { log },
             Some(Trouble::ReadOnly) => Self::ReadOnly { log },
             Some(Trouble::Locked) => Self::Locked { log, advice: dialect.locked_advice() },
+            Some(Trouble::NoRow) => Self::NoRow { log },
             Some(Trouble::Conflict | Trouble::Unreachable) | None => Self::Db(error),
         }
     }

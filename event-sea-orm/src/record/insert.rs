@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::RecordError;
 use crate::backend::{Dialect, Sql};
+use crate::own_table::{self, OwnKey, OwnTable};
 use crate::row::stored_event;
 
 /// The columns that can be written. The key is the first, so that statements can name it.
@@ -26,6 +27,16 @@ pub(crate) const COLUMNS: [&str; 14] = [
     "occurred_at",
 ];
 
+const SUBJECT_TYPE: usize = 1;
+const SUBJECT_ID: usize = 2;
+const ACTOR_TYPE: usize = 3;
+const ACTOR_ID: usize = 4;
+
+/// Whether the column may be a foreign key, whose type is that of what it points to.
+pub(crate) fn is_key(column: usize) -> bool {
+    column == SUBJECT_ID || column == ACTOR_ID
+}
+
 /// The values of events in the columns that any of them fills: what nobody uses is neither sent nor parsed.
 pub(crate) struct Rows {
     used: [bool; COLUMNS.len()],
@@ -33,10 +44,26 @@ pub(crate) struct Rows {
 }
 
 impl Rows {
-    pub(crate) fn of(events: &[&NewEvent]) -> Self {
-        let rows: Vec<_> = events.iter().map(|event| values(event)).collect();
+    /// The rows of events of one log.
+    ///
+    /// # Errors
+    /// A subject or an actor that the log's own table has no key for.
+    pub(crate) fn of(log: &str, events: &[&NewEvent]) -> Result<Self, RecordError> {
+        let table = own_table::of(log);
+        let mut rows: Vec<_> = events.iter().map(|event| values(event)).collect();
+        if let Some(table) = table {
+            for (row, event) in rows.iter_mut().zip(events) {
+                put_keys(table, event, row)?;
+            }
+        }
         let used = std::array::from_fn(|column| rows.iter().any(|row| !is_null(&row[column])));
-        Self { used, rows }
+        Ok(Self { used, rows })
+    }
+
+    /// Whether it is one row.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn is_one(&self) -> bool {
+        self.rows.len() == 1
     }
 
     /// The columns that are used, as places in [`COLUMNS`].
@@ -74,6 +101,43 @@ impl Rows {
     pub(crate) fn returning(&self) -> &'static str {
         if self.are_keyed() { " RETURNING id, idempotency_key" } else { " RETURNING id" }
     }
+}
+
+/// The columns of a table of its own: foreign keys in place of kind and id.
+fn put_keys(table: &OwnTable, event: &NewEvent, row: &mut [Value; COLUMNS.len()]) -> Result<(), RecordError> {
+    let key = |own: &OwnKey, what: &'static str, kind: &str, id: &str| {
+        let key = if kind == own.kind { own.bind(id) } else { None };
+        let is_known = |key: &Value| {
+            matches!(
+                key,
+                Value::TinyInt(_)
+                    | Value::SmallInt(_)
+                    | Value::Int(_)
+                    | Value::BigInt(_)
+                    | Value::TinyUnsigned(_)
+                    | Value::SmallUnsigned(_)
+                    | Value::Unsigned(_)
+                    | Value::BigUnsigned(_)
+                    | Value::String(_)
+                    | Value::Uuid(_)
+            )
+        };
+        key.filter(is_known).ok_or_else(|| RecordError::BadKey {
+            action: event.action,
+            what,
+            kind: kind.to_owned(),
+            table: own.target().table,
+        })
+    };
+    row[SUBJECT_TYPE] = Value::String(None);
+    row[SUBJECT_ID] = key(&table.subject, "subject", &event.subject.kind, &event.subject.id)?;
+    if let Some(own) = &table.actor {
+        row[ACTOR_TYPE] = Value::String(None);
+        if let Some(actor) = &event.actor {
+            row[ACTOR_ID] = key(own, "actor", &actor.kind, &actor.id)?;
+        }
+    }
+    Ok(())
 }
 
 fn values(event: &NewEvent) -> [Value; COLUMNS.len()] {
@@ -129,7 +193,7 @@ pub(super) async fn insert<C: ConnectionTrait>(
     if !dialect.returning() {
         return super::counted::insert(conn, dialect, log, events).await;
     }
-    let statement = dialect.insert(log, events);
+    let statement = dialect.insert(log, Rows::of(log, events)?);
     let failed = |error| RecordError::of(dialect, log, error);
     // Not `query_one_raw`: it stops at the first row, and an error of the implicit commit would go unseen.
     let rows = conn.query_all_raw(statement).await.map_err(failed)?;
@@ -153,12 +217,17 @@ pub(super) async fn by_keys<C: ConnectionTrait>(
     keys: &[&str],
 ) -> Result<Vec<StoredEvent>, RecordError> {
     let mut sql = Sql::new(dialect);
-    sql.push("SELECT ").push(dialect.columns()).push(" FROM ").name(log).push(" WHERE idempotency_key IN ");
+    let table = own_table::of(log);
+    sql.push("SELECT ")
+        .push(&own_table::columns(dialect, table))
+        .push(" FROM ")
+        .name(log)
+        .push(" WHERE idempotency_key IN ");
     sql.list(keys.iter().copied()).push(dialect.newest_rows());
     let statement = sql.statement(conn.get_database_backend());
     let rows = conn.query_all_raw(statement).await.map_err(|error| RecordError::of(dialect, log, error))?;
     let log = LogName::from_static(log);
-    let events: Result<Vec<_>, _> = rows.iter().map(|row| stored_event(&log, row, 0)).collect();
+    let events: Result<Vec<_>, _> = rows.iter().map(|row| stored_event(&log, table, row, 0)).collect();
     events.map_err(|error| RecordError::Db(error.into()))
 }
 

@@ -6,7 +6,7 @@ use chrono::Utc;
 use event_core::{Draft, EventRef, NewEvent, Saved};
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, TransactionSession, TransactionTrait};
 
-use super::{RecordError, insert};
+use super::{RecordError, insert, throttle};
 use crate::backend::{Dialect, dialect};
 use crate::{transact, wake};
 
@@ -72,11 +72,14 @@ async fn in_transaction<C: ConnectionTrait>(
     dialect: &dyn Dialect,
     events: &[NewEvent],
 ) -> Result<Vec<Saved>, RecordError> {
-    let mut by_log: BTreeMap<&'static str, Vec<usize>> = BTreeMap::new();
+    let mut saved: Vec<Option<Saved>> = vec![None; events.len()];
     for (index, event) in events.iter().enumerate() {
+        saved[index] = throttle::pass(conn, dialect, event).await?;
+    }
+    let mut by_log: BTreeMap<&'static str, Vec<usize>> = BTreeMap::new();
+    for (index, event) in events.iter().enumerate().filter(|(index, _)| saved[*index].is_none()) {
         by_log.entry(event.log).or_default().push(index);
     }
-    let mut saved: Vec<Option<Saved>> = vec![None; events.len()];
     for (log, indexes) in by_log {
         for chunk in indexes.chunks(dialect.insert_most()) {
             save_chunk(conn, dialect, log, events, chunk, &mut saved).await?;
@@ -132,7 +135,7 @@ async fn save_chunk<C: ConnectionTrait>(
         }
     }
     for (index, first) in repeated {
-        if let Some(there) = saved[first].as_ref().map(|saved| saved.event().clone()) {
+        if let Some(there) = saved[first].as_ref().and_then(Saved::event).cloned() {
             saved[index] = Some(insert::already_in_call(&events[index], &events[first], &there)?);
         }
     }

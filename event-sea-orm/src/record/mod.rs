@@ -5,6 +5,7 @@ mod error;
 pub(crate) mod insert;
 mod many;
 mod one;
+mod throttle;
 
 use event_core::{ActorOf, ActorRef, DomainEvent, Draft, EventOf, Recording, Saved, SubjectRef};
 use sea_orm::{ConnectionTrait, ModelTrait};

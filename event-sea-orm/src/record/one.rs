@@ -4,7 +4,7 @@ use chrono::Utc;
 use event_core::{Draft, EventRef, Saved};
 use sea_orm::{ConnectionTrait, DbErr};
 
-use super::{RecordError, insert};
+use super::{RecordError, insert, throttle};
 use crate::backend::dialect;
 use crate::wake;
 
@@ -14,6 +14,9 @@ const ROUNDS: usize = 3;
 pub(super) async fn save<C: ConnectionTrait>(draft: Draft, conn: &C) -> Result<Saved, RecordError> {
     let event = draft.finish(Utc::now())?;
     let dialect = dialect(conn.get_database_backend())?;
+    if let Some(ended) = throttle::pass(conn, dialect, &event).await? {
+        return Ok(ended);
+    }
     for _ in 0..ROUNDS {
         if let [written] = insert::insert(conn, dialect, event.log, &[&event]).await?.as_slice() {
             wake::hint();

@@ -47,8 +47,9 @@ pub(super) fn storage_error(dialect: &dyn Dialect, error: DbErr) -> StorageError
         ),
         Some(Trouble::Unreachable) => unreachable_database(),
         None if is_unreachable(&error) => unreachable_database(),
-        // The dispatcher's statements bind what is the user's, so that the database's words can't quote it.
-        None => {
+        // The dispatcher's statements bind what is the user's, so that the database's words can't quote it. None of its tables has a
+        // foreign key.
+        Some(Trouble::NoRow) | None => {
             StorageError::new(Kind::Other, format!("the database refused a statement of the dispatcher's: {error}"))
         }
     };

@@ -91,12 +91,12 @@ async fn tampering_is_refused(db: &TestDb) {
             assert_eq!(contents(db).await, before, "{attempt}");
         }
     }
-    let id = IssueEvent::Created.on(1).by_system().save(&**db).await.unwrap().event().id;
+    let id = IssueEvent::Created.on(1).by_system().save(&**db).await.unwrap().event().unwrap().id;
     assert!(if db.kind() == Kind::Sqlite { id == 4 } else { id > 3 }, "{id}");
 }
 
 async fn an_id_is_never_given_out_again(db: &TestDb) {
-    let record = async || IssueEvent::Created.on(1).by_system().save(&**db).await.unwrap().event().id;
+    let record = async || IssueEvent::Created.on(1).by_system().save(&**db).await.unwrap().event().unwrap().id;
     record().await;
     let newest = record().await;
     db.allow_delete("events").await;
@@ -127,7 +127,7 @@ async fn ids_only_grow(db: &TestDb) {
     db.sql(&sql).await.unwrap();
     assert_eq!(db.number("SELECT max(id) FROM events").await, 10);
     db.sql("DELETE FROM events").await.unwrap();
-    assert_eq!(IssueEvent::Created.on(1).by_system().save(&**db).await.unwrap().event().id, 11);
+    assert_eq!(IssueEvent::Created.on(1).by_system().save(&**db).await.unwrap().event().unwrap().id, 11);
 }
 
 async fn metadata_is_a_json_object(db: &TestDb) {

@@ -63,7 +63,7 @@ fn dispatcher(db: &TestDb, seen: &Seen, only: &[&str]) -> Dispatcher {
 }
 
 async fn record<C: ConnectionTrait>(conn: &C) -> i64 {
-    IssueEvent::Closed.on(1).by_system().save(conn).await.unwrap().event().id
+    IssueEvent::Closed.on(1).by_system().save(conn).await.unwrap().event().unwrap().id
 }
 
 /// Begins a transaction and records in it; gives both.

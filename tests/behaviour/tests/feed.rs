@@ -180,7 +180,7 @@ async fn events_recorded_between_pages_change_no_later_page(db: &TestDb) {
     // One that happened earlier belongs to the rest.
     let late = IssueEvent::Closed.on(1).by_system().at(end - TimeDelta::days(1)).save(&**db).await.unwrap();
     let page = IssueEvent::feed().limit(500).page(&**db).await.unwrap();
-    assert_eq!(page.entries.last().unwrap().at, *late.event());
+    assert_eq!(page.entries.last().unwrap().at, *late.event().unwrap());
 }
 
 async fn filters_narrow(db: &TestDb) {

@@ -50,7 +50,7 @@ async fn prepare(db: &TestDb) {
 }
 
 async fn record(db: &TestDb) -> i64 {
-    IssueEvent::Closed.on(1).by_system().save(&**db).await.unwrap().event().id
+    IssueEvent::Closed.on(1).by_system().save(&**db).await.unwrap().event().unwrap().id
 }
 
 async fn committed(db: &TestDb) -> Vec<String> {

@@ -79,7 +79,7 @@ where
     F: FnOnce(DatabaseConnection) -> Fut + Clone + Send + Sync + 'static,
     Fut: Future<Output = Result<Saved, RecordError>> + Send,
 {
-    handler(db).await.unwrap().event().id
+    handler(db).await.unwrap().event().unwrap().id
 }
 
 async fn the_future_is_send(db: &TestDb) {

@@ -72,6 +72,10 @@ impl Ground {
         admin.close().await?;
         let mut own = Url::parse(server)?;
         own.set_path(&name);
+        if kind == Kind::Postgres && !own.query_pairs().any(|(option, _)| option == "sslmode") {
+            // The peers bring a driver that would encrypt what the server lets it, on one side of a comparison alone.
+            own.query_pairs_mut().append_pair("sslmode", "disable");
+        }
         let db = connect(own.as_str(), 4).await?;
         Ok(Some(Self { kind, db, url: own.into(), place: Place::Server { url: server.clone(), name } }))
     }

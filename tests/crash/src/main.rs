@@ -63,8 +63,10 @@ async fn record(url: &str, events: u64, writers: u64) {
                             _ => Ok(saved),
                         }
                     });
-                    if let Ok(saved) = saved.await {
-                        println!("{}", saved.event().id);
+                    if let Ok(saved) = saved.await
+                        && let Some(event) = saved.event()
+                    {
+                        println!("{}", event.id);
                     }
                     tokio::time::sleep(Duration::from_micros(fastrand::u64(..2_000))).await;
                 }

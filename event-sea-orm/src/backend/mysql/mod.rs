@@ -5,13 +5,15 @@ pub(crate) mod session;
 use chrono::{DateTime, Utc};
 use event_core::cursor::IdSet;
 use event_core::storage::Read;
-use event_core::{LogName, NewEvent};
+use event_core::{LogName, ThrottleGate};
 use sea_orm::sqlx::mysql::MySqlDatabaseError;
 use sea_orm::{DbBackend, DbErr, Statement, Value};
 use serde_json::json;
 
 use super::{Dialect, Sql, Trouble};
 use crate::migration::mysql as ddl;
+use crate::migration::who::Who;
+use crate::own_table::{self, Target};
 use crate::record::insert::Rows;
 use crate::row;
 
@@ -36,9 +38,8 @@ impl Dialect for MySql {
     }
 
     /// Never IGNORE, which would also cut what is too long and let in what a constraint refuses.
-    fn insert(&self, log: &str, events: &[&NewEvent]) -> Statement {
+    fn insert(&self, log: &str, rows: Rows) -> Statement {
         let mut sql = Sql::new(self);
-        let rows = Rows::of(events);
         sql.push("INSERT INTO ").name(log).push(" (").push(&rows.names()).push(") VALUES ");
         for (index, row) in rows.into_rows().enumerate() {
             sql.push(if index > 0 { ", " } else { "" }).list(row);
@@ -48,6 +49,17 @@ impl Dialect for MySql {
 
     fn returning(&self) -> bool {
         false
+    }
+
+    /// There is no RETURNING, and the number of changed rows is that of found ones with this driver: LAST_INSERT_ID takes the answer
+    /// along. <https://dev.mysql.com/doc/refman/8.0/en/information-functions.html#function_last-insert-id>
+    fn take_throttle(&self, log: &str, action: &str, gate: &ThrottleGate) -> Statement {
+        let mut sql = Sql::new(self);
+        sql.push("INSERT INTO event_throttles (log, name, action, until) VALUES ");
+        sql.list([Value::from(log), gate.name.as_str().into(), action.into(), gate.until.into()]);
+        sql.push(" ON DUPLICATE KEY UPDATE until = IF(last_insert_id(IF(until <= ").bind(gate.now);
+        sql.push(", 0, timestampdiff(MICROSECOND, '1970-01-01', until))) = 0, VALUES(until), until)");
+        sql.statement(DbBackend::MySql)
     }
 
     /// A statement takes 65,535 values.
@@ -89,6 +101,7 @@ impl Dialect for MySql {
         let (number, message) = numbered(error)?;
         match number {
             DUPLICATE => Some(Trouble::Conflict),
+            number if NO_ROW.contains(&number) => Some(Trouble::NoRow),
             NO_TABLE => Some(Trouble::NoTable(message.split('\'').nth(1)?.rsplit('.').next()?.to_owned())),
             number if LOCKED.contains(&number) => Some(Trouble::Locked),
             number if READ_ONLY.contains(&number) => Some(Trouble::ReadOnly),
@@ -129,29 +142,48 @@ impl Dialect for MySql {
 
     /// Sorted by its caller: sorted here, the rows would go through a temporary table.
     fn read(&self, read: &Read<'_>) -> Statement {
+        let columns = own_table::columns(self, own_table::of(read.log.as_str()));
         let mut sql = Sql::new(self);
         if !read.also.is_empty() {
-            sql.push("(SELECT ").push(row::COLUMNS);
+            sql.push("(SELECT ").push(&columns);
             visible(&mut sql, read.log, read.also);
             sql.push(")");
         }
         if let Some(after) = read.after {
             let limit = i64::try_from(read.limit).unwrap_or(i64::MAX);
             sql.push(if read.also.is_empty() { "(" } else { " UNION ALL (" });
-            sql.push("SELECT ").push(row::COLUMNS).push(" FROM ").name(read.log.as_str()).push(" WHERE id > ");
+            sql.push("SELECT ").push(&columns).push(" FROM ").name(read.log.as_str()).push(" WHERE id > ");
             sql.bind(after).push(" ORDER BY id LIMIT ").bind(limit).push(")");
         } else if read.also.is_empty() {
-            sql.push("SELECT ").push(row::COLUMNS).push(" FROM ").name(read.log.as_str()).push(" LIMIT 0");
+            sql.push("SELECT ").push(&columns).push(" FROM ").name(read.log.as_str()).push(" LIMIT 0");
         }
         sql.statement(DbBackend::MySql)
     }
 
-    fn log_up(&self, log: &str) -> Vec<String> {
-        ddl::log(log)
+    fn log_up(&self, log: &str, who: &Who) -> Vec<String> {
+        ddl::log(log, who)
+    }
+
+    /// A text's character set and collation too: a foreign key has to have those of its column.
+    fn column_type(&self, target: &Target) -> Statement {
+        let mut sql = Sql::new(self);
+        sql.push("SELECT concat(column_type, coalesce(concat(' CHARACTER SET ', character_set_name), ''), ");
+        sql.push("coalesce(concat(' COLLATE ', collation_name), '')) AS type FROM information_schema.columns ");
+        sql.push("WHERE table_schema = ");
+        match &target.schema {
+            Some(schema) => sql.bind(schema.as_str()),
+            None => sql.push("database()"),
+        };
+        sql.push(" AND table_name = ").bind(target.table).push(" AND column_name = ").bind(target.column);
+        sql.statement(DbBackend::MySql)
     }
 
     fn log_down(&self, log: &str) -> Vec<String> {
         ddl::log_down(log)
+    }
+
+    fn throttles_up(&self) -> Vec<String> {
+        ddl::throttles()
     }
 
     fn system_up(&self) -> Vec<String> {
@@ -177,6 +209,7 @@ pub(crate) fn visible(sql: &mut Sql<'_>, log: &LogName, ids: &IdSet) {
 // https://dev.mysql.com/doc/mysql-errors/8.0/en/server-error-reference.html
 const DUPLICATE: u16 = 1062;
 const NO_TABLE: u16 = 1146;
+const NO_ROW: [u16; 2] = [1216, 1452];
 /// The account may not do that to the table. One that may not write is as good as read-only.
 const DENIED: u16 = 1142;
 const WRITES: [&str; 3] = ["INSERT", "UPDATE", "DELETE"];

@@ -141,7 +141,7 @@ pub(crate) fn record_by_dice(faulty: &Faulty, ledger: &Ledger, dice: &mut fastra
             9..11 => vec![Word::Sleep(dice.u64(1..150))],
             _ => Vec::new(),
         };
-        ledger.script(kind.name, saved.as_ref().unwrap().event(), words);
+        ledger.script(kind.name, saved.as_ref().unwrap().event().unwrap(), words);
     }
 }
 

@@ -1,0 +1,211 @@
+//! The context in which events are recorded: who acts, in which request, and what this is part of. It goes along with the task, so
+//! that the code that records need not know it.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::metadata::Metadata;
+use crate::names::{ActorRef, EventRef};
+use crate::recorded::StoredEvent;
+use crate::recording::By;
+
+/// The fact under which a request's id is kept.
+pub const REQUEST_ID: &str = "request_id";
+/// The fact under which the client's address is kept.
+pub const IP_ADDRESS: &str = "ip_address";
+/// The fact under which the client's program is kept.
+pub const USER_AGENT: &str = "user_agent";
+/// The fact under which the trace is kept, as a W3C `traceparent`: <https://www.w3.org/TR/trace-context/#traceparent-header>.
+pub const TRACEPARENT: &str = "traceparent";
+/// The fact that names the inbox whose handler recorded the event.
+pub const INBOX: &str = "inbox";
+
+tokio::task_local! {
+    static SCOPE: Scope;
+}
+
+/// What the task is at.
+#[derive(Clone)]
+enum Scope {
+    Context(Arc<EventContext>),
+    /// A handler at its event; what it means is worked out only when something is recorded.
+    Handling {
+        at: EventRef,
+        correlation_id: Option<String>,
+        inbox: &'static str,
+    },
+}
+
+/// Who acts, in which request, and what this is part of: filled into every event recorded in [`with_context`].
+///
+/// What a recording says itself goes first: `.by(&user)`, `.correlation(...)`, `.context(name, value)`.
+///
+/// ```
+/// use event_core::{ActorRef, EventContext};
+///
+/// let context = EventContext::new()
+///     .by_ref(ActorRef::new("user", "3"))
+///     .request_id("req-1")
+///     .user_agent("curl/8")
+///     .correlation("order-77")
+///     .field("tenant", "acme");
+/// # let _ = context;
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use = "it is filled in only by `with_context(...)`"]
+pub struct EventContext {
+    pub(crate) by: Option<By>,
+    pub(crate) facts: Metadata,
+    pub(crate) correlation_id: Option<String>,
+    pub(crate) causation: Option<EventRef>,
+}
+
+impl EventContext {
+    /// Nothing.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The actor of what names none.
+    pub fn by_ref(mut self, actor: ActorRef) -> Self {
+        self.by = Some(By::Actor(actor));
+        self
+    }
+
+    /// What names no actor is done by nobody: a timer, an import.
+    pub fn by_system(mut self) -> Self {
+        self.by = Some(By::System);
+        self
+    }
+
+    /// The request's id.
+    pub fn request_id(self, id: impl Into<String>) -> Self {
+        self.field(REQUEST_ID, id.into())
+    }
+
+    /// The client's address. It is personal data: see that you may keep it.
+    pub fn ip_address(self, address: IpAddr) -> Self {
+        self.field(IP_ADDRESS, address.to_string())
+    }
+
+    /// The client's program.
+    pub fn user_agent(self, agent: impl Into<String>) -> Self {
+        self.field(USER_AGENT, agent.into())
+    }
+
+    /// The trace, as a W3C `traceparent`.
+    pub fn traceparent(self, traceparent: impl Into<String>) -> Self {
+        self.field(TRACEPARENT, traceparent.into())
+    }
+
+    /// What the events belong together with, across logs and services.
+    pub fn correlation(mut self, id: impl Into<String>) -> Self {
+        self.correlation_id = Some(id.into());
+        self
+    }
+
+    /// The event that caused these; a handler's events have theirs without it.
+    pub fn caused_by(mut self, cause: EventRef) -> Self {
+        self.causation = Some(cause);
+        self
+    }
+
+    /// A fact of your own.
+    pub fn field(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.facts.insert(name.into(), value.into());
+        self
+    }
+
+    /// The context of the running task; empty outside of any.
+    ///
+    /// Hand it on where a task begins another one, which does not inherit it:
+    ///
+    /// ```
+    /// # async fn example() {
+    /// use event_core::{EventContext, with_context};
+    /// tokio::spawn(with_context(EventContext::current(), async { /* ... */ }));
+    /// # }
+    /// ```
+    pub fn current() -> Self {
+        let scope = SCOPE.try_with(Clone::clone);
+        match scope {
+            Ok(Scope::Context(context)) => (*context).clone(),
+            Ok(Scope::Handling { at, correlation_id, inbox }) => Self {
+                by: None,
+                facts: Metadata::new(),
+                // An event that begins a chain gives it its own name.
+                correlation_id: Some(correlation_id.unwrap_or_else(|| at.to_string())),
+                causation: Some(at),
+            }
+            .field(INBOX, inbox),
+            Err(_) => Self::new(),
+        }
+    }
+
+    /// What this one leaves open, taken from `outer`.
+    fn within(mut self, outer: Self) -> Self {
+        self.by = self.by.or(outer.by);
+        self.correlation_id = self.correlation_id.or(outer.correlation_id);
+        self.causation = self.causation.or(outer.causation);
+        for (name, value) in outer.facts {
+            self.facts.entry(name).or_insert(value);
+        }
+        self
+    }
+}
+
+/// Runs the future in this context: every event recorded in it has it filled in. What an inner context leaves open is the outer
+/// one's.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// use event_core::{EventContext, with_context};
+/// with_context(EventContext::new().request_id("req-1").by_system(), async {
+///     // handle the request
+///     # assert!(format!("{:?}", EventContext::current()).contains("req-1"));
+/// })
+/// .await;
+/// # }
+/// ```
+pub fn with_context<F: Future>(context: EventContext, future: F) -> impl Future<Output = F::Output> {
+    let context = match SCOPE.try_with(|_| ()) {
+        Ok(()) => context.within(EventContext::current()),
+        Err(_) => context,
+    };
+    SCOPE.scope(Scope::Context(Arc::new(context)), future)
+}
+
+/// Runs a handler's future: what it records is caused by its event. Every delivery goes through here, so that nothing is shared
+/// with the event (lanes on other cores count its owners too) and, without a correlation id, nothing allocated.
+pub(crate) fn handling<F: Future>(
+    event: &StoredEvent,
+    inbox: &'static str,
+    future: F,
+) -> impl Future<Output = F::Output> + use<F> {
+    let scope = Scope::Handling { at: event.at.clone(), correlation_id: event.correlation_id.clone(), inbox };
+    SCOPE.scope(scope, future)
+}
+
+/// The context, if the task is in one.
+pub(crate) fn here() -> Option<EventContext> {
+    SCOPE.try_with(|_| ()).ok().map(|()| EventContext::current())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_inner_context_adds_to_the_outer_one() {
+        let outer = EventContext::new().by_system().correlation("outer").field("a", 1).field("b", 1);
+        let inner = EventContext::new().correlation("inner").field("b", 2);
+        let seen = with_context(outer, async { with_context(inner, async { EventContext::current() }).await }).await;
+        assert!(matches!(seen.by, Some(By::System)));
+        assert_eq!(seen.correlation_id.as_deref(), Some("inner"));
+        assert_eq!(Value::Object(seen.facts), serde_json::json!({"a": 1, "b": 2}));
+        assert!(here().is_none());
+    }
+}

@@ -1,0 +1,157 @@
+//! What belongs together: the events of one correlation id, as a tree of causes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+
+use event_core::{EventRef, Labels, LogName, SHARED_LOG, StoredEvent, registry};
+use sea_orm::ConnectionTrait;
+
+use super::FeedError;
+use crate::backend::{Sql, dialect};
+use crate::own_table;
+use crate::row::stored_event;
+
+/// The most events of a tree.
+const MOST: usize = 10_000;
+
+/// The events of one correlation id, each beneath the event that caused it: request → event → handler → event.
+///
+/// ```
+/// # use event_sea_orm::prelude::*;
+/// # async fn example(db: &sea_orm::DatabaseConnection) -> Result<(), FeedError> {
+/// println!("{}", EventTree::of(db, &EventRef::new("events", 7)).await?);
+/// // events/7 opened: issue 3
+/// //   greets → events/8 welcomed: user 5
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct EventTree {
+    /// What they have in common.
+    pub correlation_id: String,
+    /// The events that none of the others caused, the oldest first.
+    pub roots: Vec<EventNode>,
+    /// Whether these are all: a tree has at most 10,000 events.
+    pub complete: bool,
+}
+
+/// An event of a tree, and what it caused.
+#[derive(Clone, Debug)]
+pub struct EventNode {
+    /// The event.
+    pub event: Arc<StoredEvent>,
+    /// What its handlers recorded, the oldest first.
+    pub caused: Vec<EventNode>,
+}
+
+impl EventNode {
+    /// The inbox whose handler recorded it; none for what begins a chain.
+    pub fn inbox(&self) -> Option<&str> {
+        self.event.context.as_ref()?.get(event_core::context::INBOX)?.as_str()
+    }
+}
+
+impl EventTree {
+    /// The tree that the event belongs to.
+    ///
+    /// # Errors
+    /// What the database says; a log that is no linked enum's.
+    pub async fn of<C: ConnectionTrait>(conn: &C, event: &EventRef) -> Result<Self, FeedError> {
+        let found = select(conn, &event.log, Ask::Id(event.id)).await?;
+        let correlation_id = found.into_iter().next().and_then(|event| event.correlation_id);
+        Self::correlated(conn, correlation_id.unwrap_or_else(|| event.to_string())).await
+    }
+
+    /// The tree of that correlation id: the caller's own, or the name (`events/7`) of the event that began it.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn correlated<C: ConnectionTrait>(conn: &C, id: impl Into<String>) -> Result<Self, FeedError> {
+        let correlation_id = id.into();
+        let mut logs: BTreeSet<_> = registry::events().iter().map(|event| LogName::from_static(event.log())).collect();
+        if logs.is_empty() {
+            logs.insert(LogName::from_static(SHARED_LOG));
+        }
+        let mut events: Vec<StoredEvent> = Vec::new();
+        for log in &logs {
+            // The event that began the chain has no correlation id if nobody gave it one.
+            if let Some(first) = named(&correlation_id, log) {
+                let first = select(conn, log, Ask::Id(first)).await?;
+                events.extend(first.into_iter().filter(|event| event.correlation_id.is_none()));
+            }
+            events.extend(select(conn, log, Ask::Correlation(&correlation_id)).await?);
+        }
+        let complete = events.len() <= MOST;
+        events.sort_by(|a, b| (a.occurred_at, &a.at.log, a.at.id).cmp(&(b.occurred_at, &b.at.log, b.at.id)));
+        events.truncate(MOST);
+        Ok(Self { correlation_id, roots: grow(events), complete })
+    }
+}
+
+/// The id of the event in this log that the correlation id names.
+fn named(correlation_id: &str, log: &LogName) -> Option<i64> {
+    correlation_id.strip_prefix(log.as_str())?.strip_prefix('/')?.parse().ok()
+}
+
+#[derive(Clone, Copy)]
+enum Ask<'a> {
+    Id(i64),
+    Correlation(&'a str),
+}
+
+async fn select<C: ConnectionTrait>(conn: &C, log: &LogName, ask: Ask<'_>) -> Result<Vec<StoredEvent>, FeedError> {
+    let backend = conn.get_database_backend();
+    let dialect = dialect(backend)?;
+    let table = own_table::of(log.as_str());
+    let mut sql = Sql::new(dialect);
+    sql.push("SELECT ").push(&own_table::columns(dialect, table)).push(" FROM ").name(log.as_str());
+    match ask {
+        Ask::Id(id) => sql.push(" WHERE id = ").bind(id),
+        Ask::Correlation(id) => sql.push(" WHERE correlation_id = ").bind(id),
+    };
+    sql.push(" ORDER BY id LIMIT ").bind(i64::try_from(MOST + 1).unwrap_or(i64::MAX));
+    let rows = conn.query_all_raw(sql.statement(backend)).await.map_err(|error| FeedError::of(dialect, error))?;
+    rows.iter().map(|row| Ok(stored_event(log, table, row, 0)?)).collect()
+}
+
+/// Puts each event beneath its cause. A cause that is not among them, or that is its own effect, leaves a root.
+fn grow(events: Vec<StoredEvent>) -> Vec<EventNode> {
+    let places: BTreeMap<EventRef, usize> =
+        events.iter().enumerate().map(|(place, event)| (event.at.clone(), place)).collect();
+    let mut caused: Vec<Vec<usize>> = vec![Vec::new(); events.len()];
+    let mut roots = Vec::new();
+    for (place, event) in events.iter().enumerate() {
+        // Only an older one can be a cause: no circle comes of it, whatever the columns hold.
+        let cause = event.causation.as_ref().and_then(|cause| places.get(cause)).filter(|cause| **cause < place);
+        match cause {
+            Some(&cause) => caused[cause].push(place),
+            None => roots.push(place),
+        }
+    }
+    // From the newest: what it caused is newer, and has been made.
+    let mut nodes: Vec<Option<EventNode>> = events.iter().map(|_| None).collect();
+    for (place, event) in events.into_iter().enumerate().rev() {
+        let caused = caused[place].iter().filter_map(|&place| nodes[place].take()).collect();
+        nodes[place] = Some(EventNode { event: Arc::new(event), caused });
+    }
+    roots.into_iter().filter_map(|place| nodes[place].take()).collect()
+}
+
+impl fmt::Display for EventTree {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for root in &self.roots {
+            show(f, root, 0)?;
+        }
+        if self.complete { Ok(()) } else { writeln!(f, "... and more") }
+    }
+}
+
+fn show(f: &mut fmt::Formatter<'_>, node: &EventNode, depth: usize) -> fmt::Result {
+    write!(f, "{:width$}", "", width = 2 * depth)?;
+    if let Some(inbox) = node.inbox() {
+        write!(f, "{inbox} → ")?;
+    }
+    writeln!(f, "{} {}: {}", node.event.at, node.event.action, node.event.summary(&Labels::default()))?;
+    node.caused.iter().try_for_each(|caused| show(f, caused, depth + 1))
+}

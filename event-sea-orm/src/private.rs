@@ -1,0 +1,8 @@
+//! What the derive's output for tables of an enum's own names, and nothing else may: no part of the public face.
+
+/// Version 1 of the contract.
+pub mod v1 {
+    pub use sea_orm;
+
+    pub use crate::own_table::{KeyColumn, OwnKey, OwnTable, RowParts, event, key_text};
+}

@@ -1,0 +1,240 @@
+//! The context: who acts, in which request, what this is part of; and what came of an event, as a tree.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use behaviour::models::{self, AccountEvent, IssueEvent, PageEvent, issue, user, wiki_page};
+use behaviour::{TestDb, on_every_database};
+use event_core::RecordingError;
+use event_sea_orm::prelude::*;
+use sea_orm::DatabaseConnection;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+on_every_database! {
+    a_scope_fills_in_what_a_recording_leaves_open
+    a_recording_goes_before_its_context
+    scopes_nest
+    without_an_actor_anywhere_it_is_refused
+    a_task_of_its_own_has_no_context_unless_it_is_handed_on
+    what_a_handler_records_is_caused_by_its_event
+    a_transactional_handler_does_so_too
+    a_chain_of_one_request_is_a_tree
+    a_tree_begins_with_the_event_that_began_it
+    a_circle_of_causes_is_no_trap
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, DomainEvent)]
+#[event(subject(issue::Entity, name = "ordered"), actor(user::Entity))]
+enum OrderEvent {
+    Placed,
+    Paid,
+    Shipped,
+}
+
+/// Records a step of its own for each.
+#[inbox(on(Placed), start = beginning)]
+async fn charges(event: Event<OrderEvent>, Db(db): Db) -> InboxResult {
+    OrderEvent::Paid.on(event.subject.id.as_str()).by_system().save(&db).await?;
+    handled()
+}
+
+#[inbox(on(Paid), start = beginning)]
+async fn ships(event: Event<OrderEvent>, txn: Txn<'_>) -> InboxResult {
+    OrderEvent::Shipped.on(event.subject.id.as_str()).by_system().save(&txn).await?;
+    handled()
+}
+
+#[inbox(on(Paid), start = beginning)]
+async fn notes(event: Event<OrderEvent>, Db(db): Db) -> InboxResult {
+    PageEvent::Edited { lines: 1 }.on(format!("order-{}", event.subject.id)).by_system().save(&db).await?;
+    handled()
+}
+
+async fn only<E>(db: &TestDb, feed: Feed<E>) -> std::sync::Arc<StoredEvent>
+where
+    E: DomainEvent<Subject: sea_orm::EntityTrait, Actors: event_sea_orm::ActorEntities<E>>,
+    KeyOf<E::Subject>: TextKey,
+{
+    let page = feed.page(&**db).await.unwrap();
+    assert_eq!(page.entries.len(), 1);
+    page.entries[0].stored().clone()
+}
+
+fn request(ada: &user::Model) -> EventContext {
+    EventContext::new()
+        .by_ref(actor_of::<IssueEvent, _>(ada))
+        .request_id("req-1")
+        .ip_address("192.0.2.7".parse().unwrap())
+        .user_agent("curl/8")
+        .traceparent("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
+        .correlation("c-1")
+        .caused_by(EventRef::new("other", 3))
+        .field("tenant", "acme")
+}
+
+async fn a_scope_fills_in_what_a_recording_leaves_open(db: &TestDb) {
+    let (ada, first) = (models::user(&**db, "Ada").await, models::issue(&**db, "First").await);
+    with_context(request(&ada), async {
+        first.record(IssueEvent::Created).save(&**db).await.unwrap();
+        record_many(&**db, [AccountEvent::SignedIn.on(ada.id)]).await.unwrap();
+    })
+    .await;
+    let facts = json!({
+        "request_id": "req-1",
+        "ip_address": "192.0.2.7",
+        "user_agent": "curl/8",
+        "traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+        "tenant": "acme",
+    });
+    for event in [only(db, IssueEvent::feed()).await, only(db, AccountEvent::feed()).await] {
+        assert_eq!(event.actor, Some(ActorRef::new("user", ada.id.to_string())));
+        assert_eq!(event.context.clone().map(Value::Object), Some(facts.clone()));
+        assert_eq!(event.correlation_id.as_deref(), Some("c-1"));
+        assert_eq!(event.causation, Some(EventRef::new("other", 3)));
+        assert!(event.metadata.is_empty(), "the user's metadata is the user's");
+    }
+    // And nothing outlives the scope.
+    let outside = AccountEvent::Deactivated.on(1).save(&**db).await.unwrap_err();
+    assert!(matches!(outside, RecordError::Invalid(RecordingError::MissingActor { .. })), "{outside:?}");
+}
+
+async fn a_recording_goes_before_its_context(db: &TestDb) {
+    let (ada, bob) = (models::user(&**db, "Ada").await, models::user(&**db, "Bob").await);
+    with_context(request(&ada), async {
+        let recording = IssueEvent::Created.on(1).by(&bob).correlation("mine").context("tenant", "other");
+        recording.caused_by(EventRef::new("events", 9)).save(&**db).await.unwrap();
+    })
+    .await;
+    let event = only(db, IssueEvent::feed()).await;
+    assert_eq!(event.actor, Some(ActorRef::new("user", bob.id.to_string())));
+    assert_eq!(event.correlation_id.as_deref(), Some("mine"));
+    assert_eq!(event.causation, Some(EventRef::new("events", 9)));
+    let context = event.context.as_ref().unwrap();
+    assert_eq!((context["tenant"].as_str(), context["request_id"].as_str()), (Some("other"), Some("req-1")));
+}
+
+async fn scopes_nest(db: &TestDb) {
+    let ada = models::user(&**db, "Ada").await;
+    let inner = EventContext::new().by_system().field("job", 7);
+    with_context(request(&ada), with_context(inner, async {
+        // The inner future was made outside of the outer one's scope: only what runs in it counts.
+        IssueEvent::Created.on(1).save(&**db).await.unwrap();
+    }))
+    .await;
+    with_context(request(&ada), async {
+        let inner = EventContext::new().by_system().field("job", 7);
+        with_context(inner, async { IssueEvent::Closed.on(1).save(&**db).await.unwrap() }).await;
+    })
+    .await;
+    let closed = IssueEvent::feed().actions([models::IssueEventAction::Closed]);
+    let event = only(db, closed).await;
+    assert_eq!(event.actor, None);
+    let context = event.context.as_ref().unwrap();
+    assert_eq!((context["job"].as_i64(), context["tenant"].as_str()), (Some(7), Some("acme")));
+    let created = only(db, IssueEvent::feed().actions([models::IssueEventAction::Created])).await;
+    assert_eq!(created.context.as_ref().unwrap()["job"], 7);
+}
+
+async fn without_an_actor_anywhere_it_is_refused(db: &TestDb) {
+    let context = EventContext::new().request_id("req-1");
+    let error = with_context(context, IssueEvent::Closed.on(1).save(&**db)).await.unwrap_err();
+    assert!(error.to_string().contains("in the context (`with_context`)"), "{error}");
+}
+
+async fn a_task_of_its_own_has_no_context_unless_it_is_handed_on(db: &TestDb) {
+    async fn close(db: DatabaseConnection) -> Result<Saved, RecordError> {
+        IssueEvent::Closed.on(1).save(&db).await
+    }
+    let pool = db.another(1).await;
+    with_context(EventContext::new().by_system(), async {
+        tokio::spawn(close(pool.clone())).await.unwrap().unwrap_err();
+        tokio::spawn(with_context(EventContext::current(), close(pool.clone()))).await.unwrap().unwrap();
+    })
+    .await;
+    pool.close().await.unwrap();
+}
+
+async fn run(db: &TestDb, inboxes: &[&'static str]) {
+    let dispatcher = Dispatcher::builder(&**db).only(inboxes.iter().copied()).build().unwrap();
+    dispatcher.drain().await.unwrap();
+}
+
+async fn what_a_handler_records_is_caused_by_its_event(db: &TestDb) {
+    let placed = OrderEvent::Placed.on(1).by_system().correlation("c-7").save(&**db).await.unwrap();
+    run(db, &["charges"]).await;
+    let paid = only(db, OrderEvent::feed().actions([OrderEventAction::Paid])).await;
+    assert_eq!(paid.causation.as_ref(), placed.event());
+    assert_eq!(paid.correlation_id.as_deref(), Some("c-7"));
+    assert_eq!(paid.context.as_ref().unwrap()["inbox"], "charges");
+}
+
+async fn a_transactional_handler_does_so_too(db: &TestDb) {
+    let paid = OrderEvent::Paid.on(1).by_system().save(&**db).await.unwrap();
+    run(db, &["ships"]).await;
+    let shipped = only(db, OrderEvent::feed().actions([OrderEventAction::Shipped])).await;
+    assert_eq!(shipped.causation.as_ref(), paid.event());
+    assert_eq!(shipped.correlation_id, paid.event().map(ToString::to_string), "the first gives the chain its name");
+    assert_eq!(shipped.context.as_ref().unwrap()["inbox"], "ships");
+}
+
+async fn a_chain_of_one_request_is_a_tree(db: &TestDb) {
+    with_context(EventContext::new().by_system().request_id("req-1").correlation("req-1"), async {
+        OrderEvent::Placed.on(1).save(&**db).await.unwrap();
+        AccountEvent::SignedIn.on(5).save(&**db).await.unwrap();
+    })
+    .await;
+    OrderEvent::Placed.on(2).by_system().save(&**db).await.unwrap();
+    run(db, &["charges", "notes", "ships"]).await;
+
+    let tree = EventTree::correlated(&**db, "req-1").await.unwrap();
+    let shown = tree.to_string();
+    let of_1: Vec<_> = shown.lines().map(|line| line.split(": ").next().unwrap().to_owned()).collect();
+    let id = |action: &str, subject: &str| {
+        let query = format!("SELECT id FROM events WHERE action = '{action}' AND subject_id = '{subject}'");
+        async move { db.number(&query).await }
+    };
+    let (paid, shipped, edited) = (id("paid", "1").await, id("shipped", "1").await, id("edited", "order-1").await);
+    let mut expected = vec![
+        "events/1 placed".to_owned(),
+        format!("  charges → events/{paid} paid"),
+        format!("    notes → events/{edited} edited"),
+        format!("    ships → events/{shipped} shipped"),
+        "audit_events/1 signed_in".to_owned(),
+    ];
+    // Whichever of the two was faster.
+    let mut seen = of_1.clone();
+    seen.sort();
+    expected.sort();
+    assert_eq!(seen, expected, "{shown}");
+    assert!(tree.complete);
+    assert_eq!(tree.roots.len(), 2);
+    assert_eq!(tree.roots[0].caused[0].inbox(), Some("charges"));
+    // The same from any of its events.
+    let from_leaf = EventTree::of(&**db, &EventRef::new("events", shipped)).await.unwrap();
+    assert_eq!(from_leaf.to_string(), shown);
+}
+
+async fn a_tree_begins_with_the_event_that_began_it(db: &TestDb) {
+    let placed = OrderEvent::Placed.on(1).by_system().save(&**db).await.unwrap();
+    run(db, &["charges"]).await;
+    run(db, &["notes"]).await;
+    let tree = EventTree::of(&**db, placed.event().unwrap()).await.unwrap();
+    let [root] = &tree.roots[..] else { panic!("{tree}") };
+    assert_eq!(Some(&root.event.at), placed.event());
+    assert_eq!(root.caused[0].caused[0].event.subject, SubjectRef::new("wiki_page", "order-1"));
+    assert_eq!(tree.correlation_id, "events/1");
+    let nothing = EventTree::of(&**db, &EventRef::new("events", 999)).await.unwrap();
+    assert!(nothing.roots.is_empty() && nothing.complete);
+}
+
+async fn a_circle_of_causes_is_no_trap(db: &TestDb) {
+    for cause in [1, 3, 2] {
+        let recording = OrderEvent::Placed.on(1).by_system().correlation("round");
+        recording.caused_by(EventRef::new("events", cause)).save(&**db).await.unwrap();
+    }
+    let tree = EventTree::correlated(&**db, "round").await.unwrap();
+    fn count(nodes: &[event_sea_orm::EventNode]) -> usize {
+        nodes.iter().map(|node| 1 + count(&node.caused)).sum()
+    }
+    assert_eq!(count(&tree.roots), 3, "{tree}");
+    let _ = wiki_page::Entity;
+}

@@ -1,0 +1,18 @@
+use event_core::DomainEvent;
+use serde::{Deserialize, Serialize};
+
+mod issue {
+    pub struct Entity;
+    #[allow(dead_code)]
+    pub enum Column {
+        Title,
+    }
+}
+
+#[derive(Serialize, Deserialize, DomainEvent)]
+#[event(subject(issue::Entity), table = "issue_events", log = "other_events")]
+enum IssueEvent {
+    Created,
+}
+
+fn main() {}
