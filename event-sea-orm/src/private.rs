@@ -4,5 +4,5 @@
 pub mod v1 {
     pub use sea_orm;
 
-    pub use crate::own_table::{KeyColumn, OwnKey, OwnTable, RowParts, event, key_text};
+    pub use crate::own_table::{ColumnOf, KeyColumn, OwnKey, OwnTable, Refers, RowParts, event, key_text};
 }

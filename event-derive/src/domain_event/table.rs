@@ -89,7 +89,9 @@ pub(super) fn entity(event: &Event, table: &Table) -> TokenStream {
     });
     let doc = format!(" The table `{}`: the rows of [`{ident}`], as a SeaORM entity.", name.value());
     let refused = format!("`{}` is append-only: record an event (`issue.record(...)`) instead", name.value());
+    let checks = [subject].into_iter().chain(keyed_actor(event)).map(|entity| refers(entity, &v1));
     quote! {
+        #(#checks)*
         #[doc(hidden)]
         type #subject_alias = #subject_path;
         #alias
@@ -105,7 +107,7 @@ pub(super) fn entity(event: &Event, table: &Table) -> TokenStream {
             type Subject = super::#subject_alias;
 
             /// The key of the subject.
-            pub type SubjectKey = <<Subject as EntityTrait>::PrimaryKey as PrimaryKeyTrait>::ValueType;
+            pub type SubjectKey = #v1::ColumnOf<Subject>;
             #key
 
             /// An event as its row.
@@ -203,6 +205,15 @@ pub(super) fn entity(event: &Event, table: &Table) -> TokenStream {
     }
 }
 
+/// What can't be referred to is an error at the user's path, and the first one of all.
+fn refers(entity: &Entity, v1: &TokenStream) -> TokenStream {
+    let path = &entity.path;
+    let span = syn::spanned::Spanned::span(path);
+    quote_spanned! {span=>
+        const _: ::core::marker::PhantomData<#v1::Refers<#path>> = ::core::marker::PhantomData;
+    }
+}
+
 /// What of the module is about the actor.
 #[derive(Default)]
 struct Actor {
@@ -261,7 +272,7 @@ impl Actor {
                 type Actor = super::#alias;
 
                 /// The key of the actor.
-                pub type ActorKey = <<Actor as EntityTrait>::PrimaryKey as PrimaryKeyTrait>::ValueType;
+                pub type ActorKey = #v1::ColumnOf<Actor>;
             },
             fields: quote!(pub actor_id: Option<ActorKey>,),
             relation: quote! {

@@ -28,6 +28,48 @@ pub(crate) struct Target {
     pub(crate) column: &'static str,
 }
 
+/// An entity that a foreign key can point to.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can't be the subject or the actor of events in a table of their own",
+    label = "no SeaORM entity with a single-column key",
+    note = "the table has a foreign key to it: name an entity (`issue::Entity`) whose primary key is one column",
+    note = "without one, record in a shared log: leave `table` out"
+)]
+pub trait Keyed: EntityTrait {}
+
+impl<En: EntityTrait> Keyed for En where KeyOf<En>: TextKey {}
+
+/// Names an entity, which has to be [`Keyed`].
+#[derive(Debug)]
+pub struct Refers<En: Keyed>(PhantomData<En>);
+
+/// The type of the column that holds a key. A composite key, which is refused, has one too: what the derive makes would bring an
+/// error for each place that names it, and hide the one that says why.
+pub trait KeyType {
+    /// The type.
+    type Column;
+}
+
+impl<K: TextKey> KeyType for K {
+    type Column = K;
+}
+
+macro_rules! composite {
+    ($($key:ident)*) => {
+        impl<$($key),*> KeyType for ($($key,)*) {
+            type Column = i64;
+        }
+    };
+}
+composite!(K1 K2);
+composite!(K1 K2 K3);
+composite!(K1 K2 K3 K4);
+composite!(K1 K2 K3 K4 K5);
+composite!(K1 K2 K3 K4 K5 K6);
+
+/// The type of the column that refers to the entity.
+pub type ColumnOf<En> = <KeyOf<En> as KeyType>::Column;
+
 impl Target {
     /// The table, in the words of a statement.
     pub(crate) fn quoted(&self, dialect: &dyn Dialect) -> String {

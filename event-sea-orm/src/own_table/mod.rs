@@ -14,7 +14,7 @@ use event_core::{ActorRef, SubjectRef, registry};
 
 use crate::backend::{Dialect, Sql};
 pub(crate) use key::Target;
-pub use key::{KeyColumn, OwnKey, key_text};
+pub use key::{ColumnOf, KeyColumn, OwnKey, Refers, key_text};
 pub use rows::{RowParts, event};
 
 /// What the storage has to know of a table; made by the derive.

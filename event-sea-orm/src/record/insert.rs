@@ -33,6 +33,7 @@ const ACTOR_TYPE: usize = 3;
 const ACTOR_ID: usize = 4;
 
 /// Whether the column may be a foreign key, whose type is that of what it points to.
+#[cfg(feature = "postgres")]
 pub(crate) fn is_key(column: usize) -> bool {
     column == SUBJECT_ID || column == ACTOR_ID
 }

@@ -32,8 +32,8 @@ enum OrderEvent {
 
 /// Records a step of its own for each.
 #[inbox(on(Placed), start = beginning)]
-async fn charges(event: Event<OrderEvent>, Db(db): Db) -> InboxResult {
-    OrderEvent::Paid.on(event.subject.id.as_str()).by_system().save(&db).await?;
+async fn charges(event: Event<OrderEvent>, db: Db) -> InboxResult {
+    OrderEvent::Paid.on(event.subject.id.as_str()).by_system().save(&*db).await?;
     handled()
 }
 
@@ -44,8 +44,8 @@ async fn ships(event: Event<OrderEvent>, txn: Txn<'_>) -> InboxResult {
 }
 
 #[inbox(on(Paid), start = beginning)]
-async fn notes(event: Event<OrderEvent>, Db(db): Db) -> InboxResult {
-    PageEvent::Edited { lines: 1 }.on(format!("order-{}", event.subject.id)).by_system().save(&db).await?;
+async fn notes(event: Event<OrderEvent>, db: Db) -> InboxResult {
+    PageEvent::Edited { lines: 1 }.on(format!("order-{}", event.subject.id)).by_system().save(&*db).await?;
     handled()
 }
 
@@ -115,10 +115,13 @@ async fn a_recording_goes_before_its_context(db: &TestDb) {
 async fn scopes_nest(db: &TestDb) {
     let ada = models::user(&**db, "Ada").await;
     let inner = EventContext::new().by_system().field("job", 7);
-    with_context(request(&ada), with_context(inner, async {
-        // The inner future was made outside of the outer one's scope: only what runs in it counts.
-        IssueEvent::Created.on(1).save(&**db).await.unwrap();
-    }))
+    with_context(
+        request(&ada),
+        with_context(inner, async {
+            // The inner future was made outside of the outer one's scope: only what runs in it counts.
+            IssueEvent::Created.on(1).save(&**db).await.unwrap();
+        }),
+    )
     .await;
     with_context(request(&ada), async {
         let inner = EventContext::new().by_system().field("job", 7);

@@ -174,7 +174,7 @@ async fn a_throttle_has_an_end(db: &TestDb) {
         matches!(error, RecordError::Invalid(RecordingError::BadText { what: "the throttle", .. }))
     };
     assert!(is_bad(&for_ever), "{for_ever:?}");
-    let late = DateTime::from_timestamp(253_402_300_000, 0).unwrap();
+    let late = DateTime::from_timestamp(253_402_300_700, 0).unwrap();
     let error = viewed(1, 0).at(late).save(&**db).await.unwrap_err();
     assert!(is_bad(&error), "{error:?}");
     assert_eq!(db.number("SELECT count(*) FROM event_throttles").await, 0);

@@ -10,7 +10,7 @@ mod issue {
 }
 
 #[derive(Serialize, Deserialize, DomainEvent)]
-#[event(subject(issue::Entity), table = "issue_events_of_a_very_long_name_that_leaves_no_room_for_suffixes")]
+#[event(subject(issue::Entity), table = "issue_events_of_a_name_that_leaves_no_room_for_all_suffixes")]
 enum IssueEvent {
     Created,
 }

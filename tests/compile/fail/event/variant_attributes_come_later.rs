@@ -12,7 +12,6 @@ mod issue {
 #[derive(Serialize, Deserialize, DomainEvent)]
 #[event(subject(issue::Entity))]
 enum IssueEvent {
-    #[event(throttle = "5m")]
     Viewed,
     #[event(alias = "opened")]
     Created,
