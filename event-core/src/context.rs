@@ -19,6 +19,8 @@ pub const IP_ADDRESS: &str = "ip_address";
 pub const USER_AGENT: &str = "user_agent";
 /// The fact under which the trace is kept, as a W3C `traceparent`: <https://www.w3.org/TR/trace-context/#traceparent-header>.
 pub const TRACEPARENT: &str = "traceparent";
+/// The fact that holds what changed: see [`StoredEvent::changes`](crate::StoredEvent::changes).
+pub const CHANGES: &str = "changes";
 /// The fact that names the inbox whose handler recorded the event.
 pub const INBOX: &str = "inbox";
 
@@ -154,6 +156,19 @@ impl EventContext {
         }
         self
     }
+}
+
+/// What a model adds to the context of every event recorded on it: `project_id`, the tenant.
+///
+/// One method on the model, and `defaults` in the enum's attribute: `#[event(subject(issue::Entity), defaults)]`. It is asked
+/// where the model is at hand, by `issue.record(...)`; `IssueEvent::Closed.on(7)` has no model to ask.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` has no defaults for the context of its events",
+    note = "`defaults` in `#[event(...)]` asks the subject's model for them: implement `EventDefaults` for it"
+)]
+pub trait EventDefaults {
+    /// The facts. What a recording or a scope says under the same name: the recording goes before these, these before the scope.
+    fn event_defaults(&self) -> Metadata;
 }
 
 /// Runs the future in this context: every event recorded in it has it filled in. What an inner context leaves open is the outer

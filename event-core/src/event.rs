@@ -41,6 +41,13 @@ pub trait DomainEvent: Sized + Send + Sync + 'static {
     /// When a field can't be serialised, or a newtype variant's inner type is no object.
     fn encode(&self) -> Result<Metadata, EncodeError>;
 
+    /// The facts that a loaded subject adds to the context of its events: see [`EventDefaults`](crate::EventDefaults).
+    #[doc(hidden)]
+    fn defaults(subject: &dyn Any) -> Option<Metadata> {
+        let _ = subject;
+        None
+    }
+
     /// The event that was stored under `action` at `version`, read by the enum's own `Deserialize`.
     ///
     /// # Errors
@@ -107,6 +114,7 @@ pub struct EventParts {
     pub table: Option<fn() -> &'static (dyn Any + Send + Sync)>,
     pub subject: &'static str,
     pub label: Option<&'static str>,
+    pub except: &'static [&'static str],
     pub actors: &'static [ActorDescriptor],
     pub actions: &'static [ActionDescriptor],
     pub location: Location,
@@ -151,6 +159,11 @@ impl EventDescriptor {
     /// The subject's column that names it in sentences, if one was given.
     pub fn label(&self) -> Option<&'static str> {
         self.parts.label
+    }
+
+    /// The subject's columns that never come into an event: `subject(..., except(password, body))`.
+    pub fn except(&self) -> &'static [&'static str] {
+        self.parts.except
     }
 
     /// The kinds of actor these events can have.

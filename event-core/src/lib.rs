@@ -27,7 +27,7 @@ mod throttle;
 pub mod wake;
 
 pub use clock::Clock;
-pub use context::{EventContext, with_context};
+pub use context::{EventContext, EventDefaults, with_context};
 pub use dispatch::Dispatcher;
 pub use event::{Action, ActionDescriptor, ActorDescriptor, ActorOf, DomainEvent, EventDescriptor, EventOf};
 #[doc(no_inline)]

@@ -75,6 +75,12 @@ impl StoredEvent {
         self.at.id
     }
 
+    /// What changed in the subject, where that was recorded: each attribute with what it was and what it is, by name.
+    pub fn changes(&self) -> impl Iterator<Item = (&str, &Value, &Value)> {
+        let changes = self.context.as_ref().and_then(|context| context.get(crate::context::CHANGES)?.as_object());
+        changes.into_iter().flatten().map(|(name, change)| (name.as_str(), &change["from"], &change["to"]))
+    }
+
     /// Whether this is an event of `E`: of its log and subject, with an action that `E` has.
     pub fn is<E: DomainEvent>(&self) -> bool {
         let event = E::descriptor();

@@ -141,6 +141,14 @@ impl<E: DomainEvent> Recording<E> {
         }
     }
 
+    /// `event` on the subject with this id, with what the loaded subject adds to the context.
+    #[doc(hidden)]
+    pub fn of_model(event: E, subject_id: impl Into<KeyText>, subject: &dyn std::any::Any) -> Self {
+        let mut recording = Self::new(event, subject_id);
+        recording.draft.context = E::defaults(subject).filter(|facts| !facts.is_empty());
+        recording
+    }
+
     /// The actor, by reference; the storage crate's `.by(&user)` makes one from a model and checks its type.
     pub fn by_ref(mut self, actor: ActorRef) -> Self {
         self.draft.by = Some(By::Actor(actor));
@@ -197,10 +205,28 @@ impl<E: DomainEvent> Recording<E> {
         self
     }
 
-    /// The subject as it is now, kept with the event.
+    /// The subject as it is now, kept with the event; without the columns that the enum leaves out, `except(...)`.
     pub fn snapshot(mut self, subject: &impl Serialize) -> Self {
-        self.draft.snapshot = Some(serde_json::to_value(subject).map_err(|error| error.to_string()));
+        let snapshot = serde_json::to_value(subject).map(|mut snapshot| {
+            if let Value::Object(columns) = &mut snapshot {
+                columns.retain(|column, _| !E::descriptor().except().contains(&column.as_str()));
+            }
+            snapshot
+        });
+        self.draft.snapshot = Some(snapshot.map_err(|error| error.to_string()));
         self
+    }
+
+    /// What changed: each attribute's name, what it was and what it is. Kept in the context, apart from the metadata, and read by
+    /// [`StoredEvent::changes`]; without the columns that the enum leaves out. The storage crate's `.changes(&before, &after)` finds
+    /// them by itself.
+    pub fn changed(self, changes: impl IntoIterator<Item = (impl Into<String>, Value, Value)>) -> Self {
+        let changes = changes.into_iter().map(|(name, from, to)| (name.into(), from, to));
+        let changes =
+            changes.filter(|(name, from, to)| from != to && !E::descriptor().except().contains(&name.as_str()));
+        let changes: Metadata =
+            changes.map(|(name, from, to)| (name, serde_json::json!({"from": from, "to": to}))).collect();
+        if changes.is_empty() { self } else { self.context(context::CHANGES, Value::Object(changes)) }
     }
 }
 

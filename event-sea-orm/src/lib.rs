@@ -81,6 +81,8 @@ pub mod prelude;
 mod record;
 mod row;
 mod storage;
+#[cfg(feature = "tower")]
+pub mod tower;
 mod transact;
 mod wake;
 
@@ -94,7 +96,9 @@ pub use feed::{
 pub use inbox::{Actor, Db, Subject, Txn, TxnPart};
 pub use key::{KeyOf, TextKey};
 pub use migration::migrate;
-pub use record::{ModelEvents, RecordError, SaveDraft, SaveRecording, actor_of, record_many, subject_of};
+pub use record::{
+    ModelEvents, RecordChanges, RecordError, SaveDraft, SaveRecording, actor_of, record_many, subject_of,
+};
 pub use row::RowError;
 pub use storage::{InboxTransaction, Proof, SeaStorage};
 pub use transact::Transact;
@@ -123,4 +127,7 @@ struct Readme;
 mod chapters {
     #[doc = include_str!("../../docs/typed-tables.md")]
     struct TypedTables;
+
+    #[doc = include_str!("../../docs/recording.md")]
+    struct Recording;
 }

@@ -2,13 +2,14 @@
 
 pub use event_core::{
     Action, ActorOf, ActorRef, AnyEvent, Attempt, Backoff, DecodeError, Delivery, DomainEvent, Draft, EncodeError,
-    Event, EventContext, EventOf, EventRef, FromDelivery, Inbox, InboxError, InboxResult, Labels, LogName, Metadata,
-    Needs, Outcome, RecordOn, Recorded, Recording, RecordingError, Retry, RetryExt, RetryPolicy, Saved, Settings,
-    Start, State, States, StoredEvent, SubjectRef, Throttle, discarded, handled, inbox, skipped, snoozed, with_context,
+    Event, EventContext, EventDefaults, EventOf, EventRef, FromDelivery, Inbox, InboxError, InboxResult, Labels,
+    LogName, Metadata, Needs, Outcome, RecordOn, Recorded, Recording, RecordingError, Retry, RetryExt, RetryPolicy,
+    Saved, Settings, Start, State, States, StoredEvent, SubjectRef, Throttle, discarded, handled, inbox, skipped,
+    snoozed, with_context,
 };
 
 pub use crate::{
     Actor, AnyEntry, AnyFeed, Db, Dispatcher, Entry, EventFeed, EventTree, Feed, FeedError, KeyOf, ModelEvents, Page,
-    PageToken, RecordError, SaveDraft, SaveRecording, Subject, TextKey, Transact, Txn, actor_of, any_feed, migrate,
-    record_many, subject_of,
+    PageToken, RecordChanges, RecordError, SaveDraft, SaveRecording, Subject, TextKey, Transact, Txn, actor_of,
+    any_feed, migrate, record_many, subject_of,
 };

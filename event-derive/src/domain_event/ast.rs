@@ -27,6 +27,7 @@ pub(super) struct Event {
     pub(super) actors: Vec<Entity>,
     pub(super) log: Option<LitStr>,
     pub(super) table: Option<Table>,
+    pub(super) defaults: Option<Ident>,
     pub(super) krate: TokenStream,
     pub(super) variants: Vec<Variant>,
 }
@@ -76,7 +77,7 @@ pub(super) struct Field {
 }
 
 pub(super) fn read(input: &DeriveInput, errors: &mut Errors) -> Event {
-    let EnumAttr { subject, subject_given, actors, log, table, krate } = attr::of_enum(&input.attrs, errors);
+    let EnumAttr { subject, subject_given, actors, log, table, defaults, krate } = attr::of_enum(&input.attrs, errors);
     let renaming = serde_attr::of_enum(&input.attrs, errors);
     let variants = match &input.data {
         Data::Enum(data) => data.variants.iter().map(|variant| read_variant(variant, renaming, errors)).collect(),
@@ -92,6 +93,7 @@ pub(super) fn read(input: &DeriveInput, errors: &mut Errors) -> Event {
         actors,
         log,
         table,
+        defaults,
         krate,
         variants,
     }

@@ -7,7 +7,7 @@ use super::entity::Entity;
 use super::table::Table;
 use super::throttle::Throttle;
 use crate::errors::Errors;
-use crate::meta::{self, Item, Once};
+use crate::meta::{self, Item, Once, Value};
 use crate::suggest;
 
 /// The attribute itself.
@@ -20,7 +20,8 @@ const CRATE: &str = "crate";
 const TABLE: &str = "table";
 const RELATED: &str = "related";
 const FOREIGN_KEYS: &str = "foreign_keys";
-const ON_ENUM: &[&str] = &[SUBJECT, ACTOR, LOG, TABLE, RELATED, FOREIGN_KEYS, CRATE];
+const DEFAULTS: &str = "defaults";
+const ON_ENUM: &[&str] = &[SUBJECT, ACTOR, LOG, TABLE, RELATED, FOREIGN_KEYS, DEFAULTS, CRATE];
 
 const NAME: &str = "name";
 const VERSION: &str = "version";
@@ -43,6 +44,8 @@ pub(super) struct EnumAttr {
     pub(super) actors: Vec<Entity>,
     pub(super) log: Option<LitStr>,
     pub(super) table: Option<Table>,
+    /// `defaults`, where it stands.
+    pub(super) defaults: Option<Ident>,
     pub(super) krate: TokenStream,
 }
 
@@ -58,13 +61,14 @@ pub(super) struct VariantAttr {
 pub(super) fn of_enum(attributes: &[Attribute], errors: &mut Errors) -> EnumAttr {
     let (mut subject, mut log, mut krate) = (Once::default(), Once::default(), Once::default());
     let (mut table, mut related, mut foreign_keys) = (Once::default(), Once::default(), Once::default());
-    let mut of_table = Vec::new();
+    let (mut of_table, mut defaults) = (Vec::new(), Once::default());
     let mut actors = Vec::new();
     for item in meta::items_of(attributes, EVENT, errors) {
         match item.key().as_str() {
             SUBJECT => subject.put(&item.name, Entity::read(&item, errors), errors),
             ACTOR => actors.extend(Entity::read(&item, errors)),
             LOG => log.put(&item.name, item.string(errors), errors),
+            DEFAULTS => defaults.put(&item.name, word(&item, errors), errors),
             CRATE => krate.put(&item.name, item.string(errors), errors),
             TABLE => table.put(&item.name, item.string(errors), errors),
             RELATED => {
@@ -101,6 +105,7 @@ pub(super) fn of_enum(attributes: &[Attribute], errors: &mut Errors) -> EnumAttr
         actors,
         log: log.get(),
         table,
+        defaults: defaults.get(),
         krate: meta::crate_path(krate.get(), errors),
     }
 }
@@ -135,6 +140,14 @@ pub(super) fn of_field(attributes: &[Attribute], errors: &mut Errors) {
     for attribute in attributes.iter().filter(|attribute| attribute.path().is_ident(EVENT)) {
         errors.push(attribute, "a field has no `#[event(...)]`; serde's attributes say how it is stored");
     }
+}
+
+fn word(item: &Item, errors: &mut Errors) -> Option<Ident> {
+    if matches!(item.value, Value::Word) {
+        return Some(item.name.clone());
+    }
+    errors.push(&item.tokens, format!("write `{}` alone", item.key()));
+    None
 }
 
 fn flag(item: &Item, errors: &mut Errors) -> Option<bool> {

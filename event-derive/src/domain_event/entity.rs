@@ -18,7 +18,9 @@ const COLUMN: &str = "Column";
 
 const NAME: &str = "name";
 const LABEL: &str = "label";
-const KNOWN: &[&str] = &[NAME, LABEL];
+const EXCEPT: &str = "except";
+const OF_SUBJECT: &[&str] = &[NAME, LABEL, EXCEPT];
+const OF_ACTOR: &[&str] = &[NAME, LABEL];
 
 /// What was written in `subject(...)` or `actor(...)`.
 pub(super) struct Entity {
@@ -26,6 +28,8 @@ pub(super) struct Entity {
     pub(super) name: String,
     pub(super) name_span: Span,
     pub(super) label: Option<Ident>,
+    /// The columns that never come into an event.
+    pub(super) except: Vec<Ident>,
 }
 
 impl Entity {
@@ -45,8 +49,9 @@ impl Entity {
                 return None;
             }
         };
-        let (mut name, mut label) = (Once::default(), Once::default());
+        let (mut name, mut label, mut except) = (Once::default(), Once::default(), Once::default());
         let place = format!("`{kind}`");
+        let known = if kind == "subject" { OF_SUBJECT } else { OF_ACTOR };
         for piece in pieces {
             let Some(item) = errors.absorb(syn::parse2::<Item>(piece)) else { continue };
             match item.key().as_str() {
@@ -55,7 +60,8 @@ impl Entity {
                     let column: Option<Ident> = item.assigned(errors, "column", "a column's name, without quotes");
                     label.put(&item.name, column, errors);
                 }
-                other => errors.push(&item.name, suggest::unknown(other, &place, KNOWN)),
+                EXCEPT if known.contains(&EXCEPT) => except.put(&item.name, columns(&item, errors), errors),
+                other => errors.push(&item.name, suggest::unknown(other, &place, known)),
             }
         }
         let name_given = name.given();
@@ -86,7 +92,17 @@ impl Entity {
                 );
             }
         }
-        Some(Self { path, name, name_span, label })
+        Some(Self { path, name, name_span, label, except: except.get().unwrap_or_default() })
+    }
+
+    /// The columns left out, as they are stored.
+    pub(super) fn except_texts(&self) -> impl Iterator<Item = String> {
+        self.except.iter().map(|column| column.unraw().to_string())
+    }
+
+    /// Every column that was named, as the entity's: naming it checks that it exists.
+    pub(super) fn named_columns(&self) -> impl Iterator<Item = TokenStream> {
+        self.label.iter().chain(&self.except).filter_map(|column| self.column(column))
     }
 
     /// The label as it is stored.
@@ -94,9 +110,8 @@ impl Entity {
         self.label.as_ref().map(|label| label.unraw().to_string())
     }
 
-    /// The label's column (`issue::Column::Title`), where the type is a SeaORM entity: naming it checks that it exists.
-    pub(super) fn label_column(&self) -> Option<TokenStream> {
-        let label = self.label.as_ref()?;
+    /// A column (`issue::Column::Title`), where the type is a SeaORM entity.
+    fn column(&self, label: &Ident) -> Option<TokenStream> {
         let mut path = self.path.clone();
         let last = path.segments.last_mut()?;
         if last.ident != ENTITY {
@@ -104,7 +119,7 @@ impl Entity {
         }
         last.ident = Ident::new(COLUMN, label.span());
         let variant = label.unraw().to_string().to_upper_camel_case();
-        // A label that is no identifier in this case was refused by the parser already.
+        // A column that is no identifier in this case was refused by the parser already.
         let variant = syn::parse_str::<Ident>(&variant).ok()?;
         path.segments.push(Ident::new(&variant.to_string(), label.span()).into());
         Some(path.into_token_stream())
@@ -113,6 +128,25 @@ impl Entity {
     pub(super) fn is_same_type(&self, other: &Self) -> bool {
         self.path.to_token_stream().to_string() == other.path.to_token_stream().to_string()
     }
+}
+
+/// `except(password, body)`
+fn columns(item: &Item, errors: &mut Errors) -> Option<Vec<Ident>> {
+    let pieces = meta::split(item.list(errors, "except(password, body)")?);
+    if pieces.is_empty() {
+        errors.push(&item.tokens, "`except` wants at least one column: `except(password, body)`");
+    }
+    let mut columns = Vec::new();
+    for piece in pieces {
+        match syn::parse2::<Ident>(piece.clone()) {
+            Ok(column) if column.unraw() == column.unraw().to_string().to_snake_case() => columns.push(column),
+            _ => errors.push(
+                piece,
+                "`except` wants the names of columns, as the fields are written: `except(password, body)`",
+            ),
+        }
+    }
+    Some(columns)
 }
 
 /// A type that a `macro_rules!` passed on stands in an invisible group.

@@ -5,6 +5,7 @@
 
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
+use syn::Ident;
 use syn::ext::IdentExt as _;
 
 use super::ast::{Event, Variant};
@@ -123,6 +124,7 @@ fn domain_event(event: &Event, whole: bool) -> TokenStream {
     let otherwise = quote!(#companion::#placeholder);
     let actions = exhaustive(quote!(#(#ident::#variants { .. } => #companion::#variants),*), &otherwise, event);
     let descriptor = descriptor(event, whole);
+    let defaults = event.defaults.as_ref().filter(|_| whole).map(|word| defaults(event, word));
     let (encode, decode) = if whole { through_serde(event) } else { without_serde(event) };
     quote! {
         #[automatically_derived]
@@ -144,6 +146,8 @@ fn domain_event(event: &Event, whole: bool) -> TokenStream {
                 #encode
             }
 
+            #defaults
+
             fn decode(
                 __action: &str,
                 __version: u32,
@@ -151,6 +155,19 @@ fn domain_event(event: &Event, whole: bool) -> TokenStream {
             ) -> ::core::result::Result<Self, #krate::DecodeError> {
                 #decode
             }
+        }
+    }
+}
+
+/// `fn defaults(subject: &dyn Any)`, at the user's word: a model without [`EventDefaults`] is an error there.
+fn defaults(event: &Event, word: &Ident) -> TokenStream {
+    let (subject, krate) = (subject_type(event), &event.krate);
+    quote_spanned! {word.span()=>
+        fn defaults(
+            __subject: &dyn #krate::__private::v1::Any,
+        ) -> ::core::option::Option<#krate::Metadata> {
+            type __Model = <#subject as ::event_sea_orm::__private::v1::sea_orm::EntityTrait>::Model;
+            __subject.downcast_ref::<__Model>().map(<__Model as #krate::EventDefaults>::event_defaults)
         }
     }
 }
@@ -195,6 +212,7 @@ fn descriptor(event: &Event, whole: bool) -> TokenStream {
     };
     let subject = event.subject.as_ref().map_or("", |subject| subject.name.as_str());
     let label = option(event.subject.as_ref().and_then(Entity::label_text));
+    let except = event.subject.iter().flat_map(Entity::except_texts);
     let actors = event.actors.iter().map(|actor| {
         let (name, label, path) = (&actor.name, option(actor.label_text()), &actor.path);
         quote!(#krate::ActorDescriptor::new(#name, #label, #v1::TypeId::of::<#path>))
@@ -217,6 +235,7 @@ fn descriptor(event: &Event, whole: bool) -> TokenStream {
             table: #table,
             subject: #subject,
             label: #label,
+            except: &[#(#except),*],
             actors: &[#(#actors),*],
             actions: &[#(#actions),*],
             location: #location,
@@ -256,13 +275,13 @@ fn relations(event: &Event) -> TokenStream {
     }
 }
 
-/// Names each label's column, so that a typo is an error at the label.
+/// Names each column that was named, so that a typo is an error there.
 fn label_checks(event: &Event) -> TokenStream {
     event
         .subject
         .iter()
         .chain(&event.actors)
-        .filter_map(Entity::label_column)
+        .flat_map(Entity::named_columns)
         .map(|column| quote!(const _: fn() = || { let _ = #column; };))
         .collect()
 }

@@ -1,5 +1,6 @@
 //! Recording: from a loaded model and an event to one row of a log, in the caller's own transaction.
 
+mod changes;
 mod counted;
 mod error;
 pub(crate) mod insert;
@@ -10,6 +11,7 @@ mod throttle;
 use event_core::{ActorOf, ActorRef, DomainEvent, Draft, EventOf, Recording, Saved, SubjectRef};
 use sea_orm::{ConnectionTrait, ModelTrait};
 
+pub use changes::RecordChanges;
 pub use error::RecordError;
 pub use many::record_many;
 
@@ -85,8 +87,9 @@ pub trait ModelEvents: ModelTrait {
     where
         E: EventOf<Self::Entity>,
         KeyOf<Self::Entity>: TextKey,
+        Self: 'static,
     {
-        Recording::new(event, key_of(self))
+        Recording::of_model(event, key_of(self), self)
     }
 
     /// The feed of this model's events, newest first.

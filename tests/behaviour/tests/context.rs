@@ -1,7 +1,7 @@
 //! The context: who acts, in which request, what this is part of; and what came of an event, as a tree.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use behaviour::models::{self, AccountEvent, IssueEvent, PageEvent, issue, user, wiki_page};
+use behaviour::models::{self, AccountEvent, IssueEvent, PageEvent, issue, user};
 use behaviour::{TestDb, on_every_database};
 use event_core::RecordingError;
 use event_sea_orm::prelude::*;
@@ -14,6 +14,7 @@ on_every_database! {
     a_recording_goes_before_its_context
     scopes_nest
     without_an_actor_anywhere_it_is_refused
+    a_model_adds_its_defaults
     a_task_of_its_own_has_no_context_unless_it_is_handed_on
     what_a_handler_records_is_caused_by_its_event
     a_transactional_handler_does_so_too
@@ -28,6 +29,36 @@ enum OrderEvent {
     Placed,
     Paid,
     Shipped,
+}
+
+/// With what the model itself adds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, DomainEvent)]
+#[event(subject(milestone::Entity), actor(user::Entity), defaults)]
+enum MilestoneEvent {
+    Added,
+}
+
+#[allow(unreachable_pub, reason = "SeaORM's entities are written so")]
+mod milestone {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "milestones")]
+    pub struct Model {
+        #[sea_orm(primary_key)]
+        pub id: i64,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+impl EventDefaults for milestone::Model {
+    fn event_defaults(&self) -> Metadata {
+        Metadata::from_iter([("project_id".to_owned(), json!(self.id + 100)), ("tenant".to_owned(), json!("own"))])
+    }
 }
 
 /// Records a step of its own for each.
@@ -143,6 +174,24 @@ async fn without_an_actor_anywhere_it_is_refused(db: &TestDb) {
     assert!(error.to_string().contains("in the context (`with_context`)"), "{error}");
 }
 
+async fn a_model_adds_its_defaults(db: &TestDb) {
+    let first = milestone::Model { id: 7 };
+    let scope = EventContext::new().by_system().field("tenant", "scope").request_id("req-1");
+    with_context(scope, async { first.record(MilestoneEvent::Added).save(&**db).await.unwrap() }).await;
+    let event = only(db, MilestoneEvent::feed()).await;
+    let expected = json!({"project_id": first.id + 100, "tenant": "own", "request_id": "req-1"});
+    assert_eq!(event.context.clone().map(Value::Object), Some(expected));
+    first.record(MilestoneEvent::Added).by_system().context("tenant", "mine").save(&**db).await.unwrap();
+    let newest = MilestoneEvent::feed().page(&**db).await.unwrap().entries.remove(0);
+    assert_eq!(newest.context.as_ref().unwrap()["tenant"], "mine");
+    // Without a model at hand there is none to ask; and an enum that does not say so is not concerned.
+    let id = MilestoneEvent::Added.on(first.id).by_system().save(&**db).await.unwrap().event().unwrap().id;
+    assert_eq!(db.number(&format!("SELECT count(*) FROM events WHERE id = {id} AND context IS NULL")).await, 1);
+    let issue = models::issue(&**db, "First").await;
+    let other = issue.record(OrderEvent::Placed).by_system().save(&**db).await.unwrap().event().unwrap().id;
+    assert_eq!(db.number(&format!("SELECT count(*) FROM events WHERE id = {other} AND context IS NULL")).await, 1);
+}
+
 async fn a_task_of_its_own_has_no_context_unless_it_is_handed_on(db: &TestDb) {
     async fn close(db: DatabaseConnection) -> Result<Saved, RecordError> {
         IssueEvent::Closed.on(1).save(&db).await
@@ -239,5 +288,4 @@ async fn a_circle_of_causes_is_no_trap(db: &TestDb) {
         nodes.iter().map(|node| 1 + count(&node.caused)).sum()
     }
     assert_eq!(count(&tree.roots), 3, "{tree}");
-    let _ = wiki_page::Entity;
 }

@@ -52,7 +52,7 @@ pub fn map(payload: &Payload) -> Result<Mapped, PayloadError> {
 /// The event on its subject, by the payload's sender, at the time that stands at the path `at`, if one does.
 fn change<M, E>(payload: &Payload, subject: M, event: E, at: Option<&str>) -> Result<Change, PayloadError>
 where
-    M: ModelTrait + Into<Row>,
+    M: ModelTrait + Into<Row> + 'static,
     E: EventOf<M::Entity>,
     KeyOf<M::Entity>: TextKey,
     user::Entity: ActorOf<E>,
