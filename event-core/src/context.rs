@@ -62,6 +62,7 @@ pub struct EventContext {
     pub(crate) facts: Metadata,
     pub(crate) correlation_id: Option<String>,
     pub(crate) causation: Option<EventRef>,
+    pub(crate) batch_id: Option<String>,
 }
 
 impl EventContext {
@@ -114,6 +115,17 @@ impl EventContext {
         self
     }
 
+    /// The batch that the events are part of; the storage crate's `Batch` makes one with a description.
+    pub fn batch(mut self, id: impl Into<String>) -> Self {
+        self.batch_id = Some(id.into());
+        self
+    }
+
+    /// The batch, if the context is in one.
+    pub fn batch_id(&self) -> Option<&str> {
+        self.batch_id.as_deref()
+    }
+
     /// A fact of your own.
     pub fn field(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
         self.facts.insert(name.into(), value.into());
@@ -140,6 +152,7 @@ impl EventContext {
                 // An event that begins a chain gives it its own name.
                 correlation_id: Some(correlation_id.unwrap_or_else(|| at.to_string())),
                 causation: Some(at),
+                batch_id: None,
             }
             .field(INBOX, inbox),
             Err(_) => Self::new(),
@@ -151,6 +164,7 @@ impl EventContext {
         self.by = self.by.or(outer.by);
         self.correlation_id = self.correlation_id.or(outer.correlation_id);
         self.causation = self.causation.or(outer.causation);
+        self.batch_id = self.batch_id.or(outer.batch_id);
         for (name, value) in outer.facts {
             self.facts.entry(name).or_insert(value);
         }

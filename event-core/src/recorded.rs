@@ -32,6 +32,8 @@ pub struct StoredEvent {
     pub correlation_id: Option<String>,
     /// The event whose handling recorded this one.
     pub causation: Option<EventRef>,
+    /// The batch it was recorded in, if any.
+    pub batch_id: Option<String>,
     /// The subject as it was.
     pub snapshot: Option<Value>,
     /// The key that makes recording it twice impossible.
@@ -63,6 +65,7 @@ impl StoredEvent {
             context: None,
             correlation_id: None,
             causation: None,
+            batch_id: None,
             snapshot: None,
             idempotency_key: None,
             occurred_at,

@@ -109,6 +109,7 @@ pub struct Draft {
     context: Option<Metadata>,
     correlation_id: Option<String>,
     causation: Option<EventRef>,
+    batch_id: Option<String>,
     key: Option<String>,
     occurred_at: Option<DateTime<Utc>>,
     throttle: Option<Throttle>,
@@ -133,6 +134,7 @@ impl<E: DomainEvent> Recording<E> {
                 context: None,
                 correlation_id: None,
                 causation: None,
+                batch_id: None,
                 key: None,
                 occurred_at: None,
                 throttle: action.descriptor().throttle(),
@@ -260,6 +262,7 @@ impl Draft {
         if self.causation.is_none() {
             self.causation = context.causation;
         }
+        self.batch_id = context.batch_id;
         if !context.facts.is_empty() {
             let facts = self.context.get_or_insert_default();
             for (name, value) in context.facts {
@@ -294,6 +297,7 @@ impl Draft {
         check("the subject's id", Some(self.subject_id.as_str()), ID_MAX)?;
         check("the actor's id", actor.as_ref().map(|actor| actor.id.as_str()), ID_MAX)?;
         check("the idempotency key", self.key.as_deref(), KEY_MAX)?;
+        check("the batch's id", self.batch_id.as_deref(), KEY_MAX)?;
         check("the correlation id", self.correlation_id.as_deref(), KEY_MAX)?;
         let occurred_at = self.occurred_at.unwrap_or(now);
         if !(1..=9999).contains(&occurred_at.year()) {
@@ -333,6 +337,7 @@ impl Draft {
             context: self.context,
             correlation_id: self.correlation_id,
             causation: self.causation,
+            batch_id: self.batch_id,
             idempotency_key: self.key,
             occurred_at,
             throttle,
@@ -387,6 +392,7 @@ pub struct NewEvent {
     pub context: Option<Metadata>,
     pub correlation_id: Option<String>,
     pub causation: Option<EventRef>,
+    pub batch_id: Option<String>,
     pub idempotency_key: Option<String>,
     pub occurred_at: DateTime<Utc>,
     /// What it has to pass to be recorded at all.
@@ -416,6 +422,7 @@ impl NewEvent {
             context: self.context,
             correlation_id: self.correlation_id,
             causation: self.causation,
+            batch_id: self.batch_id,
             snapshot: self.snapshot,
             idempotency_key: self.idempotency_key,
             occurred_at: self.occurred_at,

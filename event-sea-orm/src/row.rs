@@ -11,7 +11,7 @@ use crate::own_table::{OwnKey, OwnTable};
 
 /// The columns of a log in a SELECT, as [`stored_event`] reads them, where none has to be cast.
 pub(crate) const COLUMNS: &str = "id, subject_type, subject_id, actor_type, actor_id, action, version, metadata, context, \
-     correlation_id, causation_log, causation_id, snapshot, idempotency_key, occurred_at, created_at";
+     correlation_id, causation_log, causation_id, snapshot, idempotency_key, occurred_at, created_at, batch_id";
 
 /// A row of a log can't be read: something other than this crate wrote or changed it. Never names a value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -59,6 +59,7 @@ const SNAPSHOT: Column = Column(12, "snapshot");
 const IDEMPOTENCY_KEY: Column = Column(13, "idempotency_key");
 const OCCURRED_AT: Column = Column(14, "occurred_at");
 const CREATED_AT: Column = Column(15, "created_at");
+const BATCH_ID: Column = Column(16, "batch_id");
 
 /// The event that a row of `log` holds, whose columns begin at place `first`. An error is this row's own: the rows beside it can
 /// still be read.
@@ -105,6 +106,7 @@ pub(crate) fn stored_event(
     };
     event.snapshot = reader.optional_json(SNAPSHOT)?;
     event.idempotency_key = reader.text(IDEMPOTENCY_KEY)?;
+    event.batch_id = reader.text(BATCH_ID)?;
     Ok(event)
 }
 

@@ -149,6 +149,7 @@ pub(super) fn entity(event: &Event, table: &Table) -> TokenStream {
                         correlation_id: self.correlation_id,
                         causation_log: self.causation_log,
                         causation_id: self.causation_id,
+                        batch_id: self.batch_id,
                         snapshot: self.snapshot,
                         idempotency_key: self.idempotency_key,
                         occurred_at: self.occurred_at,

@@ -150,6 +150,9 @@ pub(crate) trait Dialect: Send + Sync {
         vec!["DROP TABLE event_failures".to_owned(), "DROP TABLE event_cursors".to_owned()]
     }
 
+    /// The statements that make the table of batches.
+    fn batches_up(&self) -> Vec<String>;
+
     /// The statements that make the table of throttles.
     fn throttles_up(&self) -> Vec<String>;
 

@@ -15,11 +15,11 @@ pub(super) struct Postgres;
 /// JSON is read as text and parsed by us, so that a row that is broken holds up nobody but its own readers.
 const COLUMNS: &str = "id, subject_type, subject_id, actor_type, actor_id, action, version, metadata::text AS metadata, \
      context::text AS context, correlation_id, causation_log, causation_id, snapshot::text AS snapshot, idempotency_key, \
-     occurred_at, created_at";
+     occurred_at, created_at, batch_id";
 
 /// What the columns of [`insert::COLUMNS`] are cast to, where text is not what they hold.
 const TYPES: [&str; insert::COLUMNS.len()] =
-    ["", "", "", "", "", "", "::bigint", "::jsonb", "::jsonb", "", "", "::bigint", "::jsonb", "::timestamptz"];
+    ["", "", "", "", "", "", "::bigint", "::jsonb", "::jsonb", "", "", "::bigint", "", "::jsonb", "::timestamptz"];
 
 impl Dialect for Postgres {
     fn quoted(&self, name: &str) -> String {
@@ -144,6 +144,10 @@ impl Dialect for Postgres {
 
     fn log_down(&self, log: &str) -> Vec<String> {
         ddl::log_down(log)
+    }
+
+    fn batches_up(&self) -> Vec<String> {
+        ddl::batches()
     }
 
     fn throttles_up(&self) -> Vec<String> {

@@ -158,6 +158,10 @@ impl Dialect for Sqlite {
         vec![format!("DROP TABLE {}", self.quoted(log))]
     }
 
+    fn batches_up(&self) -> Vec<String> {
+        ddl::batches()
+    }
+
     fn throttles_up(&self) -> Vec<String> {
         ddl::throttles()
     }

@@ -67,6 +67,12 @@ impl AnyFeed {
         self
     }
 
+    /// Only events recorded in these batches; of none, if there are none. See [`Batch::and_nested`](crate::Batch::and_nested).
+    pub fn in_batches(mut self, ids: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.query.batches.get_or_insert_default().extend(ids.into_iter().map(Into::into));
+        self
+    }
+
     /// Only actions of these stored names.
     pub fn actions(mut self, actions: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.query.actions.get_or_insert_default().extend(actions.into_iter().map(Into::into));

@@ -28,6 +28,7 @@ pub(super) struct Query {
     pub(super) subjects: Option<BTreeSet<SubjectRef>>,
     pub(super) actors: Option<BTreeSet<ActorRef>>,
     pub(super) actions: Option<BTreeSet<String>>,
+    pub(super) batches: Option<BTreeSet<String>>,
     /// Actions of the subject that belong to another enum.
     pub(super) but: BTreeSet<&'static str>,
     pub(super) limit: u64,
@@ -64,6 +65,7 @@ impl Query {
             subjects: None,
             actors: None,
             actions: None,
+            batches: None,
             but: BTreeSet::new(),
             limit: PAGE_DEFAULT,
             after: None,
@@ -100,7 +102,7 @@ impl Query {
     }
 
     fn branches(&self) -> Vec<Branch<'_>> {
-        if self.actions.as_ref().is_some_and(BTreeSet::is_empty) {
+        if [&self.actions, &self.batches].into_iter().flatten().any(BTreeSet::is_empty) {
             return Vec::new();
         }
         let mut branches = Vec::new();
@@ -218,6 +220,10 @@ impl Query {
         if let Some(actions) = &self.actions {
             and(sql);
             sql.push("action IN ").list(actions.iter().map(String::as_str));
+        }
+        if let Some(batches) = &self.batches {
+            and(sql);
+            sql.push("batch_id IN ").list(batches.iter().map(String::as_str));
         }
         if !self.but.is_empty() {
             and(sql);

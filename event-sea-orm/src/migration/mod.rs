@@ -1,5 +1,6 @@
 //! The tables, as SeaORM migrations: to be added to a user's own migrator, or run by [`migrate`].
 
+mod batches;
 mod log;
 #[cfg(feature = "mysql")]
 pub(crate) mod mysql;
@@ -35,21 +36,26 @@ pub use own::migrate;
 ///         migrations
 ///     }
 /// }
-/// # assert_eq!(Migrator::migrations().len(), 4);
+/// # assert_eq!(Migrator::migrations().len(), 5);
 /// ```
 ///
-/// Their names stay as they are: `m20261124_000001_event_log`, `m20261124_000002_event_tables` and
-/// `m20261125_000001_event_throttles`.
+/// Their names stay as they are: `m20261124_000001_event_log`, `m20261124_000002_event_tables`,
+/// `m20261125_000001_event_throttles` and `m20261125_000002_event_batches`.
 ///
-/// An application with an `events` table of its own takes [`tables`], [`throttles`] and its own [`log`]s instead, and gives its enums
+/// An application with an `events` table of its own takes [`tables`], [`throttles`], [`batches`] and its own [`log`]s instead, and gives its enums
 /// `log = "..."`.
 pub fn all() -> Vec<Box<dyn MigrationTrait>> {
-    vec![log(event_core::SHARED_LOG), tables(), throttles()]
+    vec![log(event_core::SHARED_LOG), tables(), throttles(), batches()]
 }
 
 /// The tables that all logs share: `event_cursors` and `event_failures`.
 pub fn tables() -> Box<dyn MigrationTrait> {
     Box::new(system::SystemTables)
+}
+
+/// The table of batches, `event_batches`.
+pub fn batches() -> Box<dyn MigrationTrait> {
+    Box::new(batches::Batches)
 }
 
 /// The table of throttles, `event_throttles`. A row whose `until` is past does nothing, and may be deleted at any time.

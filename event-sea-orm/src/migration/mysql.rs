@@ -56,8 +56,9 @@ pub(crate) fn log(log: &str, who: &Who) -> Vec<String> {
     created_at datetime(6) NOT NULL DEFAULT (utc_timestamp(6)),
     KEY `{log}_subject` ({subject_index}, occurred_at, id),
     KEY `{log}_actor` ({actor_index}, occurred_at, id),
+    KEY `{log}_batch` (batch_id, occurred_at, id),
     KEY `{log}_time` (occurred_at, id),
-    KEY `{log}_correlation` (correlation_id, id),
+    KEY `{log}_corr` (correlation_id, id),
     UNIQUE KEY `{key}` (idempotency_key),
     CONSTRAINT `{log}_metadata` CHECK ({metadata}),
     CONSTRAINT `{log}_context` CHECK (context IS NULL OR {context}),
@@ -183,6 +184,19 @@ pub(crate) fn throttles() -> Vec<String> {
     until datetime(6) NOT NULL,
     PRIMARY KEY (log, name),
     KEY event_throttles_until (until)
+) {TABLE}"#
+    )]
+}
+
+/// Batches: what events were recorded together, and why.
+pub(crate) fn batches() -> Vec<String> {
+    vec![format!(
+        r#"CREATE TABLE IF NOT EXISTS event_batches (
+    id varchar(128) NOT NULL PRIMARY KEY,
+    parent_id varchar(128) NULL,
+    description text NOT NULL,
+    created_at datetime(6) NOT NULL,
+    KEY event_batches_parent (parent_id)
 ) {TABLE}"#
     )]
 }

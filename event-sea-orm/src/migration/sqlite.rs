@@ -37,8 +37,9 @@ pub(crate) fn log(log: &str, who: &Who) -> Vec<String> {
         ),
         format!(r#"CREATE INDEX "{log}_subject" ON "{log}" ({subject_index}, occurred_at, id)"#),
         format!(r#"CREATE INDEX "{log}_actor" ON "{log}" ({actor_index}, occurred_at, id)"#),
+        format!(r#"CREATE INDEX "{log}_batch" ON "{log}" (batch_id, occurred_at, id) WHERE batch_id IS NOT NULL"#),
         format!(r#"CREATE INDEX "{log}_time" ON "{log}" (occurred_at, id)"#),
-        format!(r#"CREATE INDEX "{log}_correlation" ON "{log}" (correlation_id, id) WHERE correlation_id IS NOT NULL"#),
+        format!(r#"CREATE INDEX "{log}_corr" ON "{log}" (correlation_id, id) WHERE correlation_id IS NOT NULL"#),
         format!(r#"CREATE UNIQUE INDEX "{log}_key" ON "{log}" (idempotency_key)"#),
         format!(
             r#"CREATE TRIGGER "{log}_no_update" BEFORE UPDATE ON "{log}" BEGIN
@@ -129,5 +130,19 @@ pub(crate) fn throttles() -> Vec<String> {
 )"#
         .to_owned(),
         "CREATE INDEX event_throttles_until ON event_throttles (until)".to_owned(),
+    ]
+}
+
+/// Batches: what events were recorded together, and why.
+pub(crate) fn batches() -> Vec<String> {
+    vec![
+        r#"CREATE TABLE event_batches (
+    id varchar(128) NOT NULL PRIMARY KEY,
+    parent_id varchar(128) NULL,
+    description text NOT NULL,
+    created_at timestamp_with_timezone_text NOT NULL
+)"#
+        .to_owned(),
+        "CREATE INDEX event_batches_parent ON event_batches (parent_id)".to_owned(),
     ]
 }

@@ -47,9 +47,9 @@ impl Who {
         conn: &C,
         dialect: &dyn Dialect,
     ) -> Result<Self, DbErr> {
-        let key = |name: &str, own: &OwnKey| {
+        let key = |name: &str, short: &str, own: &OwnKey| {
             let target = own.target();
-            let constraint = dialect.quoted(&format!("{log}_{name}_fk"));
+            let constraint = dialect.quoted(&format!("{log}_{short}_fk"));
             let column = dialect.quoted(target.column);
             // RESTRICT is the default everywhere, and said, since the others are no way out: an event can't be changed.
             table.foreign_keys.then(|| {
@@ -62,10 +62,10 @@ impl Who {
         };
         let subject_type = column_type(log, &table.subject, conn, dialect).await?;
         let subject = format!("subject_id {subject_type} NOT NULL");
-        let mut constraints = key("subject", &table.subject).unwrap_or_default();
+        let mut constraints = key("subject", "subj", &table.subject).unwrap_or_default();
         let (actor, actor_index) = match &table.actor {
             Some(own) => {
-                constraints.push_str(&key("actor", own).unwrap_or_default());
+                constraints.push_str(&key("actor", "act", own).unwrap_or_default());
                 (format!("actor_id {} NULL,", column_type(log, own, conn, dialect).await?), "actor_id")
             }
             None => {

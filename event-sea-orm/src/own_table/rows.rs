@@ -22,6 +22,7 @@ pub struct RowParts {
     pub correlation_id: Option<String>,
     pub causation_log: Option<String>,
     pub causation_id: Option<i64>,
+    pub batch_id: Option<String>,
     pub snapshot: Option<Value>,
     pub idempotency_key: Option<String>,
     pub occurred_at: DateTime<Utc>,
@@ -44,6 +45,7 @@ pub fn event<E: DomainEvent>(row: RowParts) -> Result<Recorded<E>, DecodeError> 
     stored.context = row.context.map(object);
     stored.correlation_id = row.correlation_id;
     stored.causation = row.causation_log.zip(row.causation_id).map(|(log, id)| EventRef { log: log.into(), id });
+    stored.batch_id = row.batch_id;
     stored.snapshot = row.snapshot;
     stored.idempotency_key = row.idempotency_key;
     Recorded::from_stored(Arc::new(stored))

@@ -10,7 +10,7 @@ use crate::own_table::{self, OwnKey, OwnTable};
 use crate::row::stored_event;
 
 /// The columns that can be written. The key is the first, so that statements can name it.
-pub(crate) const COLUMNS: [&str; 14] = [
+pub(crate) const COLUMNS: [&str; 15] = [
     "idempotency_key",
     "subject_type",
     "subject_id",
@@ -23,6 +23,7 @@ pub(crate) const COLUMNS: [&str; 14] = [
     "correlation_id",
     "causation_log",
     "causation_id",
+    "batch_id",
     "snapshot",
     "occurred_at",
 ];
@@ -157,6 +158,7 @@ fn values(event: &NewEvent) -> [Value; COLUMNS.len()] {
         event.correlation_id.clone().into(),
         cause.map(|cause| cause.log.to_string()).into(),
         cause.map(|cause| cause.id).into(),
+        event.batch_id.clone().into(),
         event.snapshot.as_ref().map(json).into(),
         event.occurred_at.into(),
     ]

@@ -1,5 +1,6 @@
 //! Recording: from a loaded model and an event to one row of a log, in the caller's own transaction.
 
+mod batch;
 mod changes;
 mod counted;
 mod error;
@@ -11,6 +12,7 @@ mod throttle;
 use event_core::{ActorOf, ActorRef, DomainEvent, Draft, EventOf, Recording, Saved, SubjectRef};
 use sea_orm::{ConnectionTrait, ModelTrait};
 
+pub use batch::Batch;
 pub use changes::RecordChanges;
 pub use error::RecordError;
 pub use many::record_many;

@@ -182,6 +182,10 @@ impl Dialect for MySql {
         ddl::log_down(log)
     }
 
+    fn batches_up(&self) -> Vec<String> {
+        ddl::batches()
+    }
+
     fn throttles_up(&self) -> Vec<String> {
         ddl::throttles()
     }
