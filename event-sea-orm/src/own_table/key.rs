@@ -39,7 +39,7 @@ pub trait Keyed: EntityTrait {}
 
 impl<En: EntityTrait> Keyed for En where KeyOf<En>: TextKey {}
 
-/// Names an entity, which has to be [`Keyed`].
+/// Names an entity, which has to be `Keyed`.
 #[derive(Debug)]
 pub struct Refers<En: Keyed>(PhantomData<En>);
 

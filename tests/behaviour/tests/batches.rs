@@ -91,7 +91,7 @@ async fn an_inner_batch_that_is_rolled_back_leaves_the_outer_one(db: &TestDb) {
         })
         .await
         .unwrap();
-    assert_eq!(outer.and_nested(&**db).await.unwrap(), [outer.id.clone()]);
+    assert_eq!(outer.and_nested(&**db).await.unwrap(), std::slice::from_ref(&outer.id));
     assert_eq!(db.number("SELECT count(*) FROM events").await, 1);
     assert_eq!(ids(db, vec![outer.id]).await.len(), 1);
 }
