@@ -36,9 +36,13 @@ where
     C: ConnectionTrait + TransactionTrait,
 {
     let now = Utc::now();
-    // Collected before the future is made, so that an iterator that is not `Send` does not make the future so.
-    let events: Result<Vec<_>, _> = recordings.into_iter().map(|recording| recording.into().finish(now)).collect();
-    async move { save_all(conn, events?).await }
+    // Collected before the future is made, so that an iterator that is not `Send` does not make the future so; finished within it,
+    // where its context is that of the task that awaits it.
+    let drafts: Vec<Draft> = recordings.into_iter().map(Into::into).collect();
+    async move {
+        let events: Result<Vec<_>, _> = drafts.into_iter().map(|draft| draft.finish(now)).collect();
+        save_all(conn, events?).await
+    }
 }
 
 async fn save_all<C>(conn: &C, events: Vec<NewEvent>) -> Result<Vec<Saved>, RecordError>

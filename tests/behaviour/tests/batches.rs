@@ -26,11 +26,9 @@ async fn events_of_a_batch_are_found_again(db: &TestDb) {
     let batch = db
         .transact(async |txn| {
             let batch = Batch::begin(txn, "Closed what was stale").await?;
-            let work = batch.run(async {
-                IssueEvent::Closed.on(2).by_system().save(txn).await?;
-                record_many(txn, [AccountEvent::SignedIn.on(3).by_system()]).await
-            });
-            work.await?;
+            batch.run(IssueEvent::Closed.on(2).by_system().save(txn)).await?;
+            // Its future is made outside, and awaited within.
+            batch.run(record_many(txn, [AccountEvent::SignedIn.on(3).by_system()])).await?;
             Ok::<_, RecordError>(batch)
         })
         .await
