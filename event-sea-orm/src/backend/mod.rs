@@ -82,7 +82,7 @@ pub(crate) trait Dialect: Send + Sync {
     }
 
     /// Takes a throttle if it is free, and says whether: by a row where inserts return rows, else by the last insert id, which is
-    /// 0 if it was and the microsecond until which it is taken if not.
+    /// 0 if it was and, if not, the microsecond since the year 1 until which it is taken.
     fn take_throttle(&self, log: &str, action: &str, gate: &ThrottleGate) -> Statement;
 
     /// The most events that one insert can take.

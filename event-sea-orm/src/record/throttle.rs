@@ -52,8 +52,11 @@ async fn take<C: ConnectionTrait>(
     row.map_or(Ok(Some(gate.until)), |row| row.try_get("", "until").map(Some))
 }
 
-/// MySQL's way to give a value back: microseconds since 1970, or 0 where the gate was free.
+/// From the year 1, the first that can be stored, to 1970.
+const MICROS_TO_1970: i64 = 62_135_596_800_000_000;
+
+/// MySQL's way to give a value back: microseconds since the year 1, or 0 where the gate was free.
 fn taken_until(micros: u64, gate: &ThrottleGate) -> Option<DateTime<Utc>> {
     let micros = i64::try_from(micros).ok().filter(|&micros| micros > 0)?;
-    Some(DateTime::from_timestamp_micros(micros).unwrap_or(gate.until))
+    Some(DateTime::from_timestamp_micros(micros - MICROS_TO_1970).unwrap_or(gate.until))
 }

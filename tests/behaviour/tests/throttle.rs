@@ -58,6 +58,11 @@ async fn once_per_subject_until_its_time_is_over(db: &TestDb) {
     assert!(is_new(db, viewed(1, 5)).await);
     assert_eq!(viewed(1, 6).save(&**db).await.unwrap(), Saved::Throttled { until: at(10) });
     assert_eq!(db.number("SELECT count(*) FROM events").await, 3);
+    // Long ago, too.
+    let moon = DateTime::from_timestamp(-14_182_916, 0).unwrap();
+    assert!(is_new(db, viewed(4, 0).at(moon)).await);
+    let again = viewed(4, 0).at(moon).save(&**db).await.unwrap();
+    assert_eq!(again, Saved::Throttled { until: moon + TimeDelta::minutes(5) });
     // Now, where nobody says when.
     assert!(is_new(db, WatchEvent::Viewed.on(3).by_system()).await);
     assert!(!is_new(db, WatchEvent::Viewed.on(3).by_system()).await);

@@ -397,7 +397,7 @@ async fn a_wrong_recording_is_refused_and_nothing_stands_in_the_log() {
     let closed = |id: &str| IssueEvent::Closed.on(id);
     assert_eq!(
         refused(closed("1")),
-        "`IssueEvent`, action `closed`: no actor; say who with `.by(&user)`, or `.by_system()` when nobody did it"
+        "`IssueEvent`, action `closed`: no actor; say who with `.by(&user)` or in the context (`with_context`), or `.by_system()` when nobody did it"
     );
     assert_eq!(
         refused(closed("").by_system()),

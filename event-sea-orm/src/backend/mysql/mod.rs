@@ -58,7 +58,7 @@ impl Dialect for MySql {
         sql.push("INSERT INTO event_throttles (log, name, action, until) VALUES ");
         sql.list([Value::from(log), gate.name.as_str().into(), action.into(), gate.until.into()]);
         sql.push(" ON DUPLICATE KEY UPDATE until = IF(last_insert_id(IF(until <= ").bind(gate.now);
-        sql.push(", 0, timestampdiff(MICROSECOND, '1970-01-01', until))) = 0, VALUES(until), until)");
+        sql.push(", 0, timestampdiff(MICROSECOND, '0001-01-01', until))) = 0, VALUES(until), until)");
         sql.statement(DbBackend::MySql)
     }
 
