@@ -196,6 +196,9 @@ impl<E: DomainEvent> Recording<E> {
 
     /// At most once in this time, per subject or as the [`Throttle`] says; in place of the variant's `throttle = "..."`. Time is
     /// that of the events: [`at`](Self::at), or now.
+    ///
+    /// Save it in a transaction: on a plain connection the throttle is taken by a statement of its own, and an error or a crash
+    /// before the next one leaves it taken without an event.
     pub fn throttle(mut self, throttle: impl Into<Throttle>) -> Self {
         self.draft.throttle = Some(throttle.into());
         self
@@ -207,11 +210,12 @@ impl<E: DomainEvent> Recording<E> {
         self
     }
 
-    /// The subject as it is now, kept with the event; without the columns that the enum leaves out, `except(...)`.
+    /// The subject as it is now, kept with the event; without the columns that the enum leaves out, `except(...)`, in whatever case
+    /// serde writes them. One that serde renames altogether has to be left out by serde too, `#[serde(skip)]`.
     pub fn snapshot(mut self, subject: &impl Serialize) -> Self {
         let snapshot = serde_json::to_value(subject).map(|mut snapshot| {
             if let Value::Object(columns) = &mut snapshot {
-                columns.retain(|column, _| !E::descriptor().except().contains(&column.as_str()));
+                columns.retain(|name, _| !E::descriptor().except().iter().any(|column| is_column(name, column)));
             }
             snapshot
         });
@@ -343,6 +347,12 @@ impl Draft {
             throttle,
         })
     }
+}
+
+/// Whether a serialised field is this column, whatever `rename_all` made of its case: `passwordHash` is `password_hash`.
+fn is_column(name: &str, column: &str) -> bool {
+    let letters = |text: &str| text.replace(['_', '-'], "").to_lowercase();
+    letters(name) == letters(column)
 }
 
 /// When a throttle that begins now ends, if databases can store that.

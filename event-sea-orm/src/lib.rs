@@ -63,9 +63,10 @@
 //! | a transaction to record in | `db.transact(async \|txn\| ...)` ([`Transact`]) |
 //! | read | `issue.feed::<IssueEvent>().page(db)`, `IssueEvent::feed()` ([`Feed`]), [`any_feed`] |
 //!
-//! SQLite is complete; PostgreSQL and MySQL/MariaDB come next, and are refused by [`UnsupportedBackend`] until then.
+//! The databases are features: `sqlite` (default), `postgres`, `mysql` (MariaDB too); without its feature one is refused by
+//! [`UnsupportedBackend`].
 
-// The other databases come next; a build for them alone has most of this crate without a caller.
+// A build without SQLite leaves some of what it has in common with the others without a caller.
 #![cfg_attr(not(feature = "sqlite"), allow(dead_code, unused_imports, unused_variables))]
 
 #[doc(hidden)]

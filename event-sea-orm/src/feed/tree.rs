@@ -56,7 +56,7 @@ impl EventTree {
     /// The tree that the event belongs to.
     ///
     /// # Errors
-    /// What the database says; a log that is no linked enum's.
+    /// What the database says; a log that has no table there.
     pub async fn of<C: ConnectionTrait>(conn: &C, event: &EventRef) -> Result<Self, FeedError> {
         let found = select(conn, &event.log, Ask::Id(event.id)).await?;
         let correlation_id = found.into_iter().next().and_then(|event| event.correlation_id);
