@@ -196,9 +196,6 @@ impl<E: DomainEvent> Recording<E> {
 
     /// At most once in this time, per subject or as the [`Throttle`] says; in place of the variant's `throttle = "..."`. Time is
     /// that of the events: [`at`](Self::at), or now.
-    ///
-    /// Save it in a transaction: on a plain connection the throttle is taken by a statement of its own, and an error or a crash
-    /// before the next one leaves it taken without an event.
     pub fn throttle(mut self, throttle: impl Into<Throttle>) -> Self {
         self.draft.throttle = Some(throttle.into());
         self

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, HashMap};
 
 use chrono::Utc;
 use event_core::{Draft, EventRef, NewEvent, Saved};
-use sea_orm::{ConnectionTrait, DbBackend, DbErr, TransactionSession, TransactionTrait};
+use sea_orm::{ConnectionTrait, DbErr, TransactionTrait};
 
-use super::{RecordError, insert, throttle};
+use super::{RecordError, insert, throttle, whole};
 use crate::backend::{Dialect, dialect};
-use crate::{transact, wake};
+use crate::wake;
 
 /// Records many events, of any enums and logs, and says of each, in their order, whether it is new or was there already.
 ///
@@ -51,24 +51,11 @@ where
 {
     let dialect = dialect(conn.get_database_backend())?;
     let Some(first) = events.first() else { return Ok(Vec::new()) };
-    let begun = conn.begin_with_options(transact::options()).await;
-    let transaction = begun.map_err(|error| RecordError::of(dialect, first.log, error))?;
-    match in_transaction(&transaction, dialect, &events).await {
-        Ok(saved) => {
-            transaction.commit().await.map_err(|error| RecordError::of(dialect, first.log, error))?;
-            wake::hint();
-            Ok(saved)
-        }
-        Err(error) => {
-            // As `transact::roll_back`, but there may be a transaction around this one, where BEGIN fails and changes nothing.
-            if conn.get_database_backend() == DbBackend::Sqlite {
-                let _ = transaction.execute_unprepared("BEGIN").await;
-            }
-            // The first error says more than one of the rollback, which dropping repeats anyway.
-            let _ = transaction.rollback().await;
-            Err(error)
-        }
-    }
+    let transaction = whole::begin(conn, dialect, first.log).await?;
+    let worked = in_transaction(&transaction, dialect, &events).await;
+    let saved = whole::end(transaction, dialect, first.log, worked).await?;
+    wake::hint();
+    Ok(saved)
 }
 
 async fn in_transaction<C: ConnectionTrait>(

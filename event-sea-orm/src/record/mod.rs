@@ -8,9 +8,10 @@ pub(crate) mod insert;
 mod many;
 mod one;
 mod throttle;
+pub(crate) mod whole;
 
 use event_core::{ActorOf, ActorRef, DomainEvent, Draft, EventOf, Recording, Saved, SubjectRef};
-use sea_orm::{ConnectionTrait, ModelTrait};
+use sea_orm::{ConnectionTrait, ModelTrait, TransactionTrait};
 
 pub use batch::Batch;
 pub use changes::RecordChanges;
@@ -137,13 +138,16 @@ pub trait SaveRecording<E: DomainEvent>: Sized {
         U::Entity: ActorOf<E>,
         KeyOf<U::Entity>: TextKey;
 
-    /// Writes the event: one statement, a second one only when its idempotency key exists already.
+    /// Writes the event: one statement, a second one only when its idempotency key exists already. One with a throttle is written as
+    /// a whole with it, in a transaction of their own, which inside a transaction is a savepoint.
     ///
     /// On a transaction it is part of it; on a connection it is committed at once.
     ///
     /// # Errors
     /// What is wrong with the recording, before anything is written; else what the database says.
-    fn save<C: ConnectionTrait>(self, conn: &C) -> impl Future<Output = Result<Saved, RecordError>> + Send;
+    fn save<C>(self, conn: &C) -> impl Future<Output = Result<Saved, RecordError>> + Send
+    where
+        C: ConnectionTrait + TransactionTrait;
 }
 
 /// How a [`Draft`] ends: as a [`Recording`], of whatever enum.
@@ -152,11 +156,16 @@ pub trait SaveDraft: Sized {
     ///
     /// # Errors
     /// What is wrong with the recording, before anything is written; else what the database says.
-    fn save<C: ConnectionTrait>(self, conn: &C) -> impl Future<Output = Result<Saved, RecordError>> + Send;
+    fn save<C>(self, conn: &C) -> impl Future<Output = Result<Saved, RecordError>> + Send
+    where
+        C: ConnectionTrait + TransactionTrait;
 }
 
 impl SaveDraft for Draft {
-    async fn save<C: ConnectionTrait>(self, conn: &C) -> Result<Saved, RecordError> {
+    async fn save<C>(self, conn: &C) -> Result<Saved, RecordError>
+    where
+        C: ConnectionTrait + TransactionTrait,
+    {
         one::save(self, conn).await
     }
 }
@@ -171,7 +180,10 @@ impl<E: DomainEvent> SaveRecording<E> for Recording<E> {
         self.by_ref(actor_of::<E, U>(user))
     }
 
-    async fn save<C: ConnectionTrait>(self, conn: &C) -> Result<Saved, RecordError> {
+    async fn save<C>(self, conn: &C) -> Result<Saved, RecordError>
+    where
+        C: ConnectionTrait + TransactionTrait,
+    {
         one::save(self.into(), conn).await
     }
 }

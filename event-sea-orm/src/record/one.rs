@@ -1,30 +1,55 @@
-//! One event: one statement, one round trip.
+//! One event: one statement, one round trip; with a throttle, both as a whole.
 
 use chrono::Utc;
-use event_core::{Draft, EventRef, Saved};
-use sea_orm::{ConnectionTrait, DbErr};
+use event_core::{Draft, EventRef, NewEvent, Saved};
+use sea_orm::{ConnectionTrait, DbErr, TransactionTrait};
 
-use super::{RecordError, insert, throttle};
-use crate::backend::dialect;
+use super::{RecordError, insert, throttle, whole};
+use crate::backend::{Dialect, dialect};
 use crate::wake;
 
 /// How often a key may vanish between "it exists" and "which event has it" (retention deleted it) before we give up.
 const ROUNDS: usize = 3;
 
-pub(super) async fn save<C: ConnectionTrait>(draft: Draft, conn: &C) -> Result<Saved, RecordError> {
+pub(super) async fn save<C>(draft: Draft, conn: &C) -> Result<Saved, RecordError>
+where
+    C: ConnectionTrait + TransactionTrait,
+{
     let event = draft.finish(Utc::now())?;
     let dialect = dialect(conn.get_database_backend())?;
-    if let Some(ended) = throttle::pass(conn, dialect, &event).await? {
-        return Ok(ended);
+    let saved = if event.throttle.is_some() {
+        // Both or neither: a throttle that is taken by no event would keep the next ones out.
+        let transaction = whole::begin(conn, dialect, event.log).await?;
+        let worked = throttled(&transaction, dialect, &event).await;
+        whole::end(transaction, dialect, event.log, worked).await?
+    } else {
+        write(conn, dialect, &event).await?
+    };
+    if saved.is_new() {
+        wake::hint();
     }
+    Ok(saved)
+}
+
+async fn throttled<C: ConnectionTrait>(
+    conn: &C,
+    dialect: &dyn Dialect,
+    event: &NewEvent,
+) -> Result<Saved, RecordError> {
+    match throttle::pass(conn, dialect, event).await? {
+        Some(ended) => Ok(ended),
+        None => write(conn, dialect, event).await,
+    }
+}
+
+async fn write<C: ConnectionTrait>(conn: &C, dialect: &dyn Dialect, event: &NewEvent) -> Result<Saved, RecordError> {
     for _ in 0..ROUNDS {
-        if let [written] = insert::insert(conn, dialect, event.log, &[&event]).await?.as_slice() {
-            wake::hint();
+        if let [written] = insert::insert(conn, dialect, event.log, &[event]).await?.as_slice() {
             return Ok(Saved::Recorded(EventRef::new(event.log, written.id)));
         }
         let Some(key) = event.idempotency_key.as_deref() else { break };
         if let [existing] = insert::by_keys(conn, dialect, event.log, &[key]).await?.as_slice() {
-            return insert::already(&event, existing);
+            return insert::already(event, existing);
         }
     }
     Err(RecordError::Db(DbErr::RecordNotInserted))

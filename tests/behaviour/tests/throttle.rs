@@ -20,6 +20,7 @@ on_every_database! {
     a_throttle_counts_within_its_action
     the_same_event_recorded_again_is_no_throttled_one
     what_is_rolled_back_throttles_nobody
+    what_fails_throttles_nobody
     many_at_once_record_one
     many_events_in_one_call
     a_throttle_has_an_end
@@ -115,6 +116,20 @@ async fn what_is_rolled_back_throttles_nobody(db: &TestDb) {
     });
     rolled_back.await.unwrap_err();
     assert!(is_new(db, viewed(1, 0)).await);
+}
+
+async fn what_fails_throttles_nobody(db: &TestDb) {
+    WatchEvent::Commented.on(1).by_system().key("taken").save(&**db).await.unwrap();
+    // On a plain connection, and in a transaction that goes on behind the error.
+    viewed(1, 0).key("taken").save(&**db).await.unwrap_err();
+    assert_eq!(db.number("SELECT count(*) FROM event_throttles").await, 0);
+    db.transact(async |txn| {
+        viewed(1, 0).key("taken").save(txn).await.unwrap_err();
+        viewed(1, 0).save(txn).await
+    })
+    .await
+    .unwrap();
+    assert_eq!(db.number("SELECT count(*) FROM events").await, 2);
 }
 
 /// Transactions that overlap as much as they can: none ends before all have tried.
