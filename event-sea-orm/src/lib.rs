@@ -101,7 +101,9 @@ pub use record::{
     Batch, ModelEvents, RecordChanges, RecordError, SaveDraft, SaveRecording, actor_of, record_many, subject_of,
 };
 pub use row::RowError;
-pub use storage::{InboxTransaction, Proof, SeaStorage};
+pub use storage::{
+    Held, InboxTransaction, LogRetention, Proof, Retention, RetentionError, RetentionReport, SeaStorage,
+};
 pub use transact::Transact;
 
 /// The dispatcher over SeaORM: `Dispatcher::builder(&db)`.
@@ -131,4 +133,7 @@ mod chapters {
 
     #[doc = include_str!("../../docs/recording.md")]
     struct Recording;
+
+    #[doc = include_str!("../../docs/retention.md")]
+    struct Retention;
 }

@@ -6,6 +6,7 @@ use crate::event::EventDescriptor;
 use crate::inbox::{InboxDescriptor, Needs, States, TakenEvents};
 use crate::names::{Location, LogName, NAME_MAX};
 use crate::recorded::StoredEvent;
+use crate::registry;
 
 /// Something that keeps the dispatcher from being built.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -212,6 +213,14 @@ pub(crate) fn plan(
         }
     }
     if errors.is_empty() { Ok(plans) } else { Err(BuildErrors(errors)) }
+}
+
+/// The logs that an inbox reads; whatever else is wrong with it is told by [`plan`].
+pub(crate) fn logs_of(inbox: &'static InboxDescriptor) -> Vec<LogName> {
+    let mut needs = Needs::default();
+    (inbox.parts.needs)(&mut needs);
+    let logs = |&taken: &TakenEvents| filters(inbox, taken, registry::events(), &mut Vec::new());
+    needs.events.iter().flat_map(logs).map(|(log, _)| log).collect()
 }
 
 fn check_names(inboxes: &[&'static InboxDescriptor], errors: &mut Vec<BuildError>) {

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use super::{Delivery, InboxError, InboxResult, Needs};
-use crate::names::Location;
+use crate::names::{Location, LogName};
 
 /// The marker that `#[inbox]` puts beside a function: names the inbox for the test kit and the registry.
 ///
@@ -186,6 +186,11 @@ impl InboxDescriptor {
     /// The settings.
     pub fn settings(&self) -> &Settings {
         &self.parts.settings
+    }
+
+    /// The logs that it reads, of those of the linked enums.
+    pub fn logs(&'static self) -> Vec<LogName> {
+        crate::dispatch::logs_of(self)
     }
 }
 

@@ -182,6 +182,10 @@ impl Dialect for MySql {
         ddl::log_down(log)
     }
 
+    fn archive_up(&self, log: &str, archive: &str) -> Vec<String> {
+        ddl::archive(log, archive)
+    }
+
     fn batches_up(&self) -> Vec<String> {
         ddl::batches()
     }
