@@ -86,6 +86,7 @@ mod storage;
 pub mod tower;
 mod transact;
 mod wake;
+mod watch;
 
 pub use event_core;
 
@@ -98,13 +99,15 @@ pub use inbox::{Actor, Db, Subject, Txn, TxnPart};
 pub use key::{KeyOf, TextKey};
 pub use migration::migrate;
 pub use record::{
-    Batch, ModelEvents, RecordChanges, RecordError, SaveDraft, SaveRecording, actor_of, record_many, subject_of,
+    Batch, Changed, DeleteAll, EntityEvents, ModelEvents, RecordChanges, RecordError, SaveDraft, SaveRecording,
+    UpdateAll, actor_of, record_many, subject_of,
 };
 pub use row::RowError;
 pub use storage::{
     Held, InboxTransaction, LogRetention, Proof, Retention, RetentionError, RetentionReport, SeaStorage,
 };
 pub use transact::Transact;
+pub use watch::{Unrecorded, Watch, WatchError, Watching};
 
 /// The dispatcher over SeaORM: `Dispatcher::builder(&db)`.
 ///
@@ -133,6 +136,9 @@ mod chapters {
 
     #[doc = include_str!("../../docs/recording.md")]
     struct Recording;
+
+    #[doc = include_str!("../../docs/set-based.md")]
+    struct SetBased;
 
     #[doc = include_str!("../../docs/retention.md")]
     struct Retention;

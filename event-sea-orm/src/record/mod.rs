@@ -1,5 +1,6 @@
 //! Recording: from a loaded model and an event to one row of a log, in the caller's own transaction.
 
+mod all;
 mod batch;
 mod changes;
 mod counted;
@@ -13,6 +14,7 @@ pub(crate) mod whole;
 use event_core::{ActorOf, ActorRef, DomainEvent, Draft, EventOf, Recording, Saved, SubjectRef};
 use sea_orm::{ConnectionTrait, ModelTrait, TransactionTrait};
 
+pub use all::{Changed, DeleteAll, EntityEvents, UpdateAll};
 pub use batch::Batch;
 pub use changes::RecordChanges;
 pub use error::RecordError;
