@@ -24,6 +24,7 @@ pub mod storage;
 mod summary;
 pub mod testing;
 mod throttle;
+mod upcast;
 pub mod wake;
 
 pub use clock::Clock;
