@@ -13,6 +13,7 @@ pub mod cursor;
 pub mod dispatch;
 mod event;
 pub mod inbox;
+pub mod lock;
 pub mod memory;
 mod metadata;
 mod names;

@@ -135,7 +135,7 @@ mod tests {
     fn fields_come_from_the_metadata_and_names_from_the_labels() {
         let mut event = event(json!({"from": "open", "to": null, "by": {"name": "x"}, "tags": ["a", 1]}));
         event.actor = Some(ActorRef::new("user", 3));
-        let summary = |template, labels| event.summary_from(template, &event.action, &event.metadata, labels);
+        let summary = |template, labels: &Labels| event.summary_from(template, &event.action, &event.metadata, labels);
         let template = Some("{actor} {{changed}} {subject}: {from} to {to}, {by.name}, {tags}");
         assert_eq!(summary(template, &Labels::default()), "user 3 {changed} issue 7: open to nothing, x, a, 1");
         let labels = Labels { subject: Some("Broken".into()), actor: Some("Ada".into()) };
