@@ -131,4 +131,7 @@ mod chapters {
 
     #[doc = include_str!("../../docs/recording.md")]
     struct Recording;
+
+    #[doc = include_str!("../../docs/evolution.md")]
+    struct Evolution;
 }
