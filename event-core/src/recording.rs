@@ -11,6 +11,7 @@ use crate::event::{Action, DomainEvent};
 use crate::metadata::{EncodeError, Metadata};
 use crate::names::{ActorRef, EventRef, ID_MAX, KEY_MAX, KeyText, SubjectRef};
 use crate::recorded::StoredEvent;
+use crate::registry;
 use crate::throttle::{self, Throttle, ThrottleGate};
 
 /// What is wrong with a recording, found before anything was written.
@@ -409,12 +410,33 @@ pub struct NewEvent {
 impl NewEvent {
     /// Whether a stored event is this very one: same subject, actor, action, version and metadata. What an idempotency key
     /// stands for; times and surroundings may differ between two tries.
+    ///
+    /// An event that was stored under an alias, an older version or with fewer fields is the same if it would be stored as
+    /// this one today.
     pub fn is_same_as(&self, stored: &StoredEvent) -> bool {
-        self.subject == stored.subject
-            && self.actor == stored.actor
-            && self.action == stored.action
-            && self.version == stored.version
-            && self.metadata == stored.metadata
+        self.differences(stored).is_empty()
+    }
+
+    /// In what they differ: `subject`, `action`, `version`, `metadata`, `actor`. See [`is_same_as`](Self::is_same_as).
+    pub fn differences(&self, stored: &StoredEvent) -> Vec<&'static str> {
+        let as_is = self.action == stored.action && self.version == stored.version && self.metadata == stored.metadata;
+        let (mut action, mut version, mut metadata) = (true, true, true);
+        if !as_is {
+            let known = registry::describe(stored);
+            let today = known.and_then(|(event, _)| event.rewrite(stored));
+            action = known.map_or(stored.action.as_str(), |(_, action)| action.name()) == self.action;
+            metadata = today.as_ref().unwrap_or(&stored.metadata) == &self.metadata;
+            // Of another action, what it would be today says nothing.
+            version = self.version == stored.version || action && metadata && today.is_some();
+        }
+        let same = [
+            ("subject", self.subject == stored.subject),
+            ("action", action),
+            ("version", version),
+            ("metadata", metadata),
+            ("actor", self.actor == stored.actor),
+        ];
+        same.into_iter().filter(|(_, same)| !same).map(|(what, _)| what).collect()
     }
 
     /// The event as it stands in its log.

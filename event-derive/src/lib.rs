@@ -49,13 +49,15 @@ use proc_macro::TokenStream;
 /// | attribute | |
 /// |---|---|
 /// | `name = "..."` | the stored name of the action, by default the variant in snake case; keeps a stored name when the variant is renamed |
+/// | `alias = "..."` | a name that the action was stored under in the past, and is still read from; as often as there are some |
 /// | `version = 2` | the version of its metadata, by default 1 |
+/// | `upcast(1 = v1_to_v2, 2 = f)` | the functions that bring metadata stored under a version to the next one, each `fn(Metadata) -> Metadata` or `fn(Metadata) -> Result<Metadata, E>` with an `E: Display`. What was stored under version 1 goes through every step from 1 on; a version without a step is read as it is |
 /// | `summary = "..."` | the action as a sentence: `{subject}`, `{actor}` and the variant's fields (`{from}`, and inside one `{label.name}`); `{{` and `}}` are braces |
 /// | `allow(tense)` | keeps a name that is not in the past tense |
 ///
 /// # Rules
 /// An action is a fact, so its name is in the past tense: a participle at the end (`StatusChanged`), or before a particle
-/// (`SignedUp`, `PaidInFull`). Names are unique in the enum and have at most 64 characters. Metadata is a JSON object: a variant is a unit (`{}`),
+/// (`SignedUp`, `PaidInFull`). Names and aliases are unique in the enum and have at most 64 characters. Metadata is a JSON object: a variant is a unit (`{}`),
 /// has named fields, or holds one value that serialises to an object. Fields are not named `subject` or `actor`, and can be read back as
 /// they were stored. Serde's attributes that would store the enum in another form (`tag`, `untagged`, `into`, `other`, ...)
 /// are refused. Generic enums are refused.

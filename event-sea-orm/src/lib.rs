@@ -142,4 +142,7 @@ mod chapters {
 
     #[doc = include_str!("../../docs/retention.md")]
     struct Retention;
+
+    #[doc = include_str!("../../docs/evolution.md")]
+    struct Evolution;
 }

@@ -29,13 +29,16 @@ pub struct ActionRef {
     pub subject: &'static str,
     /// The action's stored name.
     pub action: &'static str,
+    /// The names it was stored under in the past.
+    pub aliases: &'static [&'static str],
 }
 
 impl ActionRef {
     /// The reference to an action of an enum.
     pub fn new<A: crate::event::Action>(action: A) -> Self {
         let event = <A::Event as crate::event::DomainEvent>::descriptor();
-        Self { log: event.log(), subject: event.subject(), action: action.name() }
+        let aliases = action.descriptor().aliases();
+        Self { log: event.log(), subject: event.subject(), action: action.name(), aliases }
     }
 }
 

@@ -102,7 +102,8 @@ impl Retention {
         let event = E::descriptor();
         let log = LogName::from_static(event.log());
         let subject = own_table::of(event.log()).is_none().then(|| event.subject());
-        let actions = actions.into_iter().map(|action| action.name()).collect();
+        // Under whatever name they are stored.
+        let actions = actions.into_iter().flat_map(|action| action.descriptor().names()).collect();
         self.logs.insert(log.clone());
         self.only.push(Only { log, subject, actions });
         self
