@@ -61,6 +61,7 @@
 //! | make the tables | [`migrate`], or [`migration::all`] in your own migrator |
 //! | record | `issue.record(event).by(&user).save(txn)` ([`ModelEvents`], [`SaveRecording`]), [`record_many`] |
 //! | a transaction to record in | `db.transact(async \|txn\| ...)` ([`Transact`]) |
+//! | change a state, with its event | `issue.start(txn).by(&user).await` ([`StateMachine`](trait@StateMachine)) |
 //! | read | `issue.feed::<IssueEvent>().page(db)`, `IssueEvent::feed()` ([`Feed`]), [`any_feed`] |
 //!
 //! The databases are features: `sqlite` (default), `postgres`, `mysql` (MariaDB too); without its feature one is refused by
@@ -85,9 +86,11 @@ mod storage;
 #[cfg(feature = "tower")]
 pub mod tower;
 mod transact;
+mod transition;
 mod wake;
 
 pub use event_core;
+pub use event_derive::StateMachine;
 
 pub use backend::UnsupportedBackend;
 pub use feed::{
@@ -103,6 +106,7 @@ pub use record::{
 pub use row::RowError;
 pub use storage::{InboxTransaction, Proof, SeaStorage};
 pub use transact::Transact;
+pub use transition::{StateMachine, StateTransition, Transitioned, Transitioning, TransitionError};
 
 /// The dispatcher over SeaORM: `Dispatcher::builder(&db)`.
 ///
@@ -131,4 +135,7 @@ mod chapters {
 
     #[doc = include_str!("../../docs/recording.md")]
     struct Recording;
+
+    #[doc = include_str!("../../docs/state-machines.md")]
+    struct StateMachines;
 }
