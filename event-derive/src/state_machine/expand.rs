@@ -143,6 +143,9 @@ fn state_machine(machine: &Machine, of: &Of<'_>, whole: bool) -> TokenStream {
     let Machine { ident, names, krate, .. } = machine;
     let v1 = v1(machine);
     let (entity, event) = (of.entity, &of.event.ty);
+    // At the user's paths: there the error is, if one of them is no entity, no event of it, or less visible than the enum.
+    let entity = quote_spanned!(entity.span()=> type Entity = #entity;);
+    let event = quote_spanned!(event.span()=> type Event = #event;);
     let name = ident.unraw().to_string();
     let states = machine.states.iter().map(|state| {
         let (state, name) = (&state.ident, state.ident.unraw().to_string());
@@ -154,8 +157,8 @@ fn state_machine(machine: &Machine, of: &Of<'_>, whole: bool) -> TokenStream {
     quote! {
         #[automatically_derived]
         impl #krate::StateMachine for #ident {
-            type Entity = #entity;
-            type Event = #event;
+            #entity
+            #event
             type Transition = #names;
 
             fn machine() -> &'static #v1::Machine<Self> {
