@@ -5,7 +5,7 @@ use heck::ToUpperCamelCase as _;
 use proc_macro2::TokenStream;
 use quote::format_ident;
 use syn::ext::IdentExt as _;
-use syn::{Data, DeriveInput, Ident, Visibility};
+use syn::{Data, DeriveInput, Fields, Ident, Visibility};
 
 use super::attr::{self, EnumAttr, Event, TransitionAttr, VariantAttr};
 use crate::errors::Errors;
@@ -15,6 +15,7 @@ pub(super) struct Machine {
     pub(super) vis: Visibility,
     pub(super) ident: Ident,
     pub(super) generic: bool,
+    pub(super) fieldless: bool,
     pub(super) attr: EnumAttr,
     pub(super) krate: TokenStream,
     pub(super) states: Vec<State>,
@@ -77,8 +78,8 @@ impl Transition {
 pub(super) fn read(input: &DeriveInput, errors: &mut Errors) -> Machine {
     let attr = attr::of_enum(&input.attrs, errors);
     let transitions = attr::transitions(&input.attrs, errors).into_iter().map(read_transition).collect();
-    let states = match &input.data {
-        Data::Enum(data) => data.variants.iter().map(|variant| read_state(variant, errors)).collect(),
+    let variants: Vec<_> = match &input.data {
+        Data::Enum(data) => data.variants.iter().collect(),
         Data::Struct(_) | Data::Union(_) => Vec::new(),
     };
     let name = input.ident.unraw();
@@ -86,9 +87,10 @@ pub(super) fn read(input: &DeriveInput, errors: &mut Errors) -> Machine {
         vis: input.vis.clone(),
         ident: input.ident.clone(),
         generic: !input.generics.params.is_empty() || input.generics.where_clause.is_some(),
+        fieldless: variants.iter().all(|variant| matches!(variant.fields, Fields::Unit)),
         krate: attr.krate.clone(),
         attr,
-        states,
+        states: variants.into_iter().map(|variant| read_state(variant, errors)).collect(),
         transitions,
         names: format_ident!("{name}Transition", span = input.ident.span()),
         methods: format_ident!("{name}Transitions", span = input.ident.span()),

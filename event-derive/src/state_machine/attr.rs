@@ -73,7 +73,7 @@ pub(super) struct Event {
 
 pub(super) fn of_enum(attributes: &[Attribute], errors: &mut Errors) -> EnumAttr {
     let (mut column, mut event, mut krate) = (Once::default(), Once::default(), Once::default());
-    let (mut span, mut entity) = (None, None);
+    let (mut span, mut entity, mut is_read) = (None, None, true);
     for attribute in attributes.iter().filter(|attribute| attribute.path().is_ident(MACHINE)) {
         if span.is_some() {
             errors.push(attribute.path(), format!("a machine has one `#[{MACHINE}(...)]`; put both into one"));
@@ -82,12 +82,13 @@ pub(super) fn of_enum(attributes: &[Attribute], errors: &mut Errors) -> EnumAttr
         span = Some(attribute.path().span());
         let Meta::List(list) = &attribute.meta else {
             errors.push(attribute.path(), format!("write `{MACHINE_EXAMPLE}`"));
+            is_read = false;
             continue;
         };
         let mut pieces = meta::split(list.tokens.clone());
         match pieces.first().map(|first| syn::parse2::<Path>(first.clone())) {
             Some(Ok(path)) => {
-                entity = Some(path);
+                entity = entity_of(path, errors);
                 pieces.remove(0);
             }
             _ => errors.push(
@@ -107,12 +108,22 @@ pub(super) fn of_enum(attributes: &[Attribute], errors: &mut Errors) -> EnumAttr
     EnumAttr {
         span,
         entity,
-        column_given: column.given(),
+        // Where nothing could be read, nothing is said to be missing.
+        column_given: column.given() || !is_read,
         column: column.get(),
-        event_given: event.given(),
+        event_given: event.given() || !is_read,
         event: event.get(),
         krate: meta::path_of(krate.get(), "event_sea_orm", errors),
     }
+}
+
+/// The path, if it is not that of the model: the one slip that the compiler has no short words for.
+fn entity_of(mut path: Path, errors: &mut Errors) -> Option<Path> {
+    let last = path.segments.last_mut().filter(|last| last.ident == "Model");
+    let Some(last) = last else { return Some(path) };
+    last.ident = Ident::new("Entity", last.ident.span());
+    errors.push(&path, format!("name the entity, which stands beside the model: `{}`", written(&path)));
+    None
 }
 
 /// Every transition whose name could be read.
@@ -124,17 +135,23 @@ pub(super) fn transitions(attributes: &[Attribute], errors: &mut Errors) -> Vec<
             continue;
         };
         let mut pieces = meta::split(list.tokens.clone()).into_iter();
-        let first = pieces.next();
-        let name = match first.clone().map(syn::parse2::<Item>) {
-            Some(Ok(Item { name, value: Value::Word, .. })) => Some(name),
-            _ => {
-                let place = first.clone().unwrap_or_else(|| attribute.path().to_token_stream());
-                errors.push(place, format!("a transition's name comes first: `{TRANSITION_EXAMPLE}`"));
-                None
-            }
+        let mut nameless = |place| {
+            errors.push(place, format!("a transition's name comes first: `{TRANSITION_EXAMPLE}`"));
+            None
         };
-        let pieces = first.filter(|_| name.is_none()).into_iter().chain(pieces);
-        let attr = transition(pieces, errors);
+        let mut unnamed = None;
+        let name = match pieces.next() {
+            None => nameless(attribute.path().to_token_stream()),
+            Some(first) => match syn::parse2::<Item>(first.clone()) {
+                Ok(Item { name, value: Value::Word, .. }) => Some(name),
+                Ok(_) => {
+                    unnamed = Some(first.clone());
+                    nameless(first)
+                }
+                Err(_) => nameless(first),
+            },
+        };
+        let attr = transition(unnamed.into_iter().chain(pieces), errors);
         transitions.extend(name.map(|name| (name, attr)));
     }
     transitions
@@ -143,22 +160,27 @@ pub(super) fn transitions(attributes: &[Attribute], errors: &mut Errors) -> Vec<
 fn transition(pieces: impl Iterator<Item = TokenStream>, errors: &mut Errors) -> TransitionAttr {
     let (mut from, mut to) = (Once::default(), Once::default());
     let (mut guards, mut event) = (Once::default(), Once::default());
+    // What was probably meant by what is unknown: that it is missing would be a second error about the same.
+    let mut meant = Vec::new();
     for item in pieces.filter_map(|piece| errors.absorb(syn::parse2::<Item>(piece))).collect::<Vec<_>>() {
         match item.key().as_str() {
             FROM => from.put(&item.name, sources(&item, errors), errors),
             TO => to.put(&item.name, target(&item, errors), errors),
             GUARD => guards.put(&item.name, guards_of(&item, errors), errors),
             EVENT => event.put(&item.name, event_of(&item, errors), errors),
-            other => errors.push(&item.name, suggest::unknown(other, "a transition", ON_TRANSITION)),
+            other => {
+                errors.push(&item.name, suggest::unknown(other, "a transition", ON_TRANSITION));
+                meant.extend(suggest::nearest(other, ON_TRANSITION.iter().copied()));
+            }
         }
     }
     TransitionAttr {
-        from_given: from.given(),
+        from_given: from.given() || meant.contains(&FROM),
         from: from.get().unwrap_or_default(),
-        to_given: to.given(),
+        to_given: to.given() || meant.contains(&TO),
         to: to.get(),
         guards: guards.get().unwrap_or_default(),
-        event_given: event.given(),
+        event_given: event.given() || meant.contains(&EVENT),
         event: event.get(),
     }
 }
@@ -301,7 +323,7 @@ fn ungrouped(expr: &Expr) -> &Expr {
 }
 
 /// The path as the user wrote it.
-pub(super) fn written(path: &Path) -> String {
+fn written(path: &Path) -> String {
     let segments = path.segments.iter().map(|segment| segment.ident.unraw().to_string());
     segments.collect::<Vec<_>>().join("::")
 }

@@ -4,14 +4,14 @@
 //! uses them brings no errors of its own; guards and events are left out, since they are never asked.
 
 use proc_macro2::{Ident, TokenStream};
-use quote::{ToTokens as _, quote, quote_spanned};
+use quote::{quote, quote_spanned};
 use syn::Path;
 use syn::ext::IdentExt as _;
 use syn::spanned::Spanned as _;
 
 use super::ast::{Machine, Transition};
-use super::attr::{Event, written};
-use crate::location::local;
+use super::attr::Event;
+use crate::location::{local, local_at};
 
 /// The enum of transitions and the trait of the model's methods beside the user's enum, and everything else in a `const` block.
 pub(super) fn expand(machine: &Machine, whole: bool) -> TokenStream {
@@ -20,9 +20,9 @@ pub(super) fn expand(machine: &Machine, whole: bool) -> TokenStream {
         return TokenStream::new();
     }
     let names = names(machine);
-    // Without its model, its column or its event nothing of it can be made.
+    // Without its model, its column or its event nothing of it can be made, nor where a state is no value.
     let of = match (&machine.attr.entity, &machine.attr.column, machine.any_event()) {
-        (Some(entity), Some(column), Some(event)) => Some(Of { entity, column, event }),
+        (Some(entity), Some(column), Some(event)) if machine.fieldless => Some(Of { entity, column, event }),
         _ => None,
     };
     let Some(of) = of else { return names };
@@ -65,16 +65,21 @@ fn names(machine: &Machine) -> TokenStream {
             ::core::clone::Clone, ::core::marker::Copy, ::core::fmt::Debug, ::core::cmp::PartialEq, ::core::cmp::Eq,
             ::core::cmp::PartialOrd, ::core::cmp::Ord, ::core::hash::Hash
         )]
-        #[allow(dead_code, unreachable_pub, clippy::all, clippy::pedantic)]
+        #[allow(dead_code, non_camel_case_types, unreachable_pub, clippy::all, clippy::pedantic)]
         #vis enum #names { #(#variants,)* #placeholder }
     }
 }
 
-/// The transitions without those whose names are there already, which were refused.
+/// The transitions without those whose names or methods are there already, which were refused.
 fn distinct(machine: &Machine) -> impl Iterator<Item = &Transition> {
     machine.transitions.iter().enumerate().filter_map(|(at, transition)| {
-        let is_same = |earlier: &&Transition| earlier.variant == transition.variant || earlier.name == transition.name;
-        machine.transitions[..at].iter().find(is_same).is_none().then_some(transition)
+        let clashes = |earlier: &Transition| {
+            earlier.variant == transition.variant
+                || earlier.name == transition.name
+                || earlier.can() == transition.name
+                || transition.can() == earlier.name
+        };
+        (!machine.transitions[..at].iter().any(clashes)).then_some(transition)
     })
 }
 
@@ -187,10 +192,10 @@ fn column(machine: &Machine, of: &Of<'_>) -> [TokenStream; 2] {
     use heck::ToUpperCamelCase as _;
     let (v1, ident, entity, column) = (v1(machine), &machine.ident, of.entity, of.column);
     let variant = Ident::new(&column.unraw().to_string().to_upper_camel_case(), column.span());
-    let model = local("__model");
+    let model = local_at("__model", column.span());
     [
         quote_spanned!(column.span()=> || <<#entity as #v1::sea_orm::EntityTrait>::Column>::#variant),
-        quote_spanned!(column.span()=> |#model| #v1::StateColumn::<#ident>::state(#model.#column)),
+        quote_spanned!(column.span()=> |#model| #v1::StateColumn::<#ident>::state(&#model.#column)),
     ]
 }
 
@@ -206,7 +211,7 @@ fn parts(machine: &Machine, transition: &Transition, whole: bool) -> TokenStream
         None => initial(machine),
     };
     let guards = attr.guards.iter().filter(|_| whole).map(|guard| {
-        let (name, model) = (written(guard), local("__model"));
+        let (name, model) = (name_of(guard), local_at("__model", guard.span()));
         let answer = quote_spanned!(guard.span()=> #v1::GuardAnswer::answer(#guard(#model)));
         quote!(#v1::Guard { name: #name, answer: |#model| #answer })
     });
@@ -225,10 +230,16 @@ fn parts(machine: &Machine, transition: &Transition, whole: bool) -> TokenStream
     }
 }
 
+/// A function's name without the way to it: in a diagram, `::` would end the label.
+fn name_of(path: &Path) -> String {
+    path.segments.last().map(|last| last.ident.unraw().to_string()).unwrap_or_default()
+}
+
 /// The event, in which `model`, `from` and `to` are names that the user's tokens can see.
 fn event_of(event: &Event) -> TokenStream {
     let expr = &event.expr;
-    let span = expr.to_token_stream().into_iter().next().map_or_else(|| expr.span(), |first| first.span());
+    // Where a `macro_rules!` passed the expression on, its own tokens see other names than the macro's.
+    let span = event.ty.segments.first().map_or_else(|| expr.span(), |first| first.ident.span());
     let [model, from, to] = ["model", "from", "to"].map(|name| Ident::new(name, span));
     quote!(|#model, #from, #to| #expr)
 }

@@ -1,6 +1,34 @@
-//! What the derive's output asks of a user's own functions and columns, with the words for where they don't fit.
+//! What the derive asks of a user's own types and functions, with the words for where they don't fit.
 
 use std::fmt::Display;
+
+use event_core::{EventOf, Recording};
+use sea_orm::EntityTrait;
+
+use crate::key::{KeyOf, TextKey};
+use crate::record::ModelEvents as _;
+
+/// An entity whose models can have states: any with a single-column key.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can't have a state machine",
+    label = "no SeaORM entity with a single-column key",
+    note = "name the model's entity (`issue::Entity`); its primary key is one column that can be written as text, since events name their \
+            subject by it: composite keys are refused, and a newtype key needs `event_sea_orm::TextKey`"
+)]
+pub trait StateEntity: EntityTrait<Model: 'static> {
+    /// Starts a recording on the model. Here, and not where it is called, the key is known to be one: as a bound of the trait it
+    /// would be three errors for a composite key.
+    fn record<E: EventOf<Self>>(model: &Self::Model, event: E) -> Recording<E>;
+}
+
+impl<En: EntityTrait<Model: 'static>> StateEntity for En
+where
+    KeyOf<En>: TextKey,
+{
+    fn record<E: EventOf<Self>>(model: &Self::Model, event: E) -> Recording<E> {
+        model.record(event)
+    }
+}
 
 /// What a guard gives: `bool`, or a `Result` whose error says why not.
 #[diagnostic::on_unimplemented(
@@ -34,11 +62,11 @@ impl<E: Display> GuardAnswer for Result<(), E> {
 )]
 pub trait StateColumn<S> {
     /// The state.
-    fn state(self) -> S;
+    fn state(&self) -> S;
 }
 
-impl<S> StateColumn<S> for S {
-    fn state(self) -> S {
-        self
+impl<S: Clone> StateColumn<S> for S {
+    fn state(&self) -> S {
+        self.clone()
     }
 }

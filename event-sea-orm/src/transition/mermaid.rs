@@ -29,13 +29,38 @@ pub(super) fn diagram<S: StateMachine>() -> String {
     lines
 }
 
-/// Words of the diagram's own, in whatever case.
+/// Words of the diagram's own, in whatever case (mermaid 11's parser refuses a state of such a name).
 const WORDS: &[&str] = &[
-    "accdescr", "acctitle", "as", "class", "classdef", "click", "default", "direction", "end", "fork", "hide", "href", "join",
-    "note", "scale", "state", "statediagram", "style",
+    "accdescr",
+    "acctitle",
+    "class",
+    "classdef",
+    "click",
+    "default",
+    "direction",
+    "end",
+    "hide",
+    "href",
+    "note",
+    "scale",
+    "state",
+    "statediagram",
+    "style",
 ];
 
 /// A state's name, or another one where Mermaid would take it for a word of its own.
 fn identifier(name: &str) -> String {
     if WORDS.contains(&name.to_lowercase().as_str()) { format!("{name}_") } else { name.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_of_mermaids_own_is_no_state() {
+        assert_eq!(identifier("Note"), "Note_");
+        assert_eq!(identifier("ClassDef"), "ClassDef_");
+        assert_eq!(identifier("Noted"), "Noted");
+    }
 }

@@ -11,16 +11,15 @@ use std::fmt::{Debug, Display};
 use std::hash::Hash;
 
 use event_core::EventOf;
-use sea_orm::{EntityTrait, PrimaryKeyTrait, Value};
+use sea_orm::{EntityTrait, Value};
 
 pub use error::TransitionError;
 pub use guard::{GuardAnswer, StateColumn};
+use guard::StateEntity;
 pub use machine::{Guard, Machine, MachineParts, TransitionParts};
 pub use transitioning::{Transitioned, Transitioning, transitioning};
 pub use machine::{allowed, can, transition};
 use machine::state;
-
-use crate::key::TextKey;
 
 /// The columns of a machine's entity.
 pub(crate) type ColumnOf<S> = <<S as StateMachine>::Entity as EntityTrait>::Column;
@@ -37,7 +36,7 @@ pub type ModelOf<S> = <<S as StateMachine>::Entity as EntityTrait>::Model;
 )]
 pub trait StateMachine: Copy + Eq + Into<Value> + Send + Sync + 'static {
     /// The entity whose column holds the state.
-    type Entity: EntityTrait<PrimaryKey: PrimaryKeyTrait<ValueType: TextKey>, Model: 'static>;
+    type Entity: StateEntity;
     /// The events that transitions record.
     type Event: EventOf<Self::Entity>;
     /// The fieldless enum of its transitions.

@@ -6,9 +6,10 @@ use std::pin::Pin;
 use event_core::{ActorOf, ActorRef, EventRef, Recording};
 use sea_orm::{ConnectionTrait, ModelTrait, TransactionTrait, Value};
 
+use super::guard::StateEntity as _;
 use super::{ColumnOf, ModelOf, StateMachine, StateTransition, TransitionError, apply, machine, state};
 use crate::key::{KeyOf, TextKey};
-use crate::record::{ModelEvents as _, SaveRecording as _};
+use crate::record::SaveRecording as _;
 
 /// A transition about to be made: `.await` makes it, in one step with its event. Until then nothing is written.
 ///
@@ -56,7 +57,7 @@ where
     let recording = checked.map(|()| {
         let event = (transition.parts().event)(model, state::<S>(model), transition.to());
         // No state changes without an event, however often it happens.
-        model.record(event).unthrottled()
+        S::Entity::record(model, event).unthrottled()
     });
     Transitioning { conn, transition, model: model.clone(), recording, set: Vec::new() }
 }
