@@ -64,7 +64,10 @@ impl Machine {
 
     /// Any event: that of the enum, or else a transition's. All are of one type.
     pub(super) fn any_event(&self) -> Option<&Event> {
-        self.attr.event.as_ref().or_else(|| self.transitions.iter().find_map(|transition| transition.attr.event.as_ref()))
+        self.attr
+            .event
+            .as_ref()
+            .or_else(|| self.transitions.iter().find_map(|transition| transition.attr.event.as_ref()))
     }
 }
 

@@ -91,12 +91,10 @@ pub(super) fn of_enum(attributes: &[Attribute], errors: &mut Errors) -> EnumAttr
                 entity = entity_of(path, errors);
                 pieces.remove(0);
             }
-            _ => errors.push(
-                attribute.path(),
-                format!("the model's entity comes first: `{MACHINE_EXAMPLE}`"),
-            ),
+            _ => errors.push(attribute.path(), format!("the model's entity comes first: `{MACHINE_EXAMPLE}`")),
         }
-        for item in pieces.into_iter().filter_map(|piece| errors.absorb(syn::parse2::<Item>(piece))).collect::<Vec<_>>() {
+        for item in pieces.into_iter().filter_map(|piece| errors.absorb(syn::parse2::<Item>(piece))).collect::<Vec<_>>()
+        {
             match item.key().as_str() {
                 COLUMN => column.put(&item.name, column_of(&item, errors), errors),
                 EVENT => event.put(&item.name, event_of(&item, errors), errors),

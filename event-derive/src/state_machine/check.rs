@@ -32,7 +32,10 @@ fn check_is_enum(input: &DeriveInput, errors: &mut Errors) {
         Data::Struct(data) => errors.at(data.struct_token.span, HOW),
         Data::Union(data) => errors.at(data.union_token.span, HOW),
         Data::Enum(data) if data.variants.is_empty() => {
-            errors.push(&input.ident, "a state machine has at least one state: add a variant such as `#[state(initial)] Open`");
+            errors.push(
+                &input.ident,
+                "a state machine has at least one state: add a variant such as `#[state(initial)] Open`",
+            );
         }
         Data::Enum(_) => {}
     }
@@ -68,7 +71,10 @@ fn check_machine(machine: &Machine, errors: &mut Errors) {
         errors.push(&machine.ident, format!("whose states are these? write `{MACHINE_EXAMPLE}` on the enum"));
     } else if let (Some(entity), false) = (&attr.entity, attr.column_given) {
         let column = machine.ident.to_string().to_snake_case();
-        errors.push(entity, format!("which column holds the state? add `column = {column}`, the name of the model's field"));
+        errors.push(
+            entity,
+            format!("which column holds the state? add `column = {column}`, the name of the model's field"),
+        );
     }
 }
 
@@ -96,8 +102,29 @@ fn check_has_transitions(machine: &Machine, errors: &mut Errors) {
 
 /// Methods that every model has: a transition of such a name would not be called, or call for a choice.
 const TAKEN: &[&str] = &[
-    "allowed", "can", "transition", "get", "set", "try_set", "delete", "find_related", "find_linked", "record", "feed",
-    "into_active_model", "into_ex", "clone", "fmt", "eq", "ne", "cmp", "into", "try_into", "to_owned", "borrow", "type_id",
+    "allowed",
+    "can",
+    "transition",
+    "get",
+    "set",
+    "try_set",
+    "delete",
+    "find_related",
+    "find_linked",
+    "record",
+    "feed",
+    "into_active_model",
+    "into_ex",
+    "clone",
+    "fmt",
+    "eq",
+    "ne",
+    "cmp",
+    "into",
+    "try_into",
+    "to_owned",
+    "borrow",
+    "type_id",
 ];
 
 fn check_name(transition: &Transition, earlier: &[Transition], errors: &mut Errors) {
@@ -126,9 +153,7 @@ fn check_name(transition: &Transition, earlier: &[Transition], errors: &mut Erro
             name,
             format!("`{text}` and `{}` are both `{variant}` in the enum of transitions; rename one", other.text),
         );
-    } else if let Some(other) =
-        earlier.iter().find(|other| other.can() == *text || transition.can() == other.text)
-    {
+    } else if let Some(other) = earlier.iter().find(|other| other.can() == *text || transition.can() == other.text) {
         let (can, of) = if other.can() == *text { (text, &other.text) } else { (&other.text, text) };
         errors.push(name, format!("`{can}` is the method that asks whether `{of}` can be made; rename one"));
     }
@@ -168,7 +193,11 @@ fn check_state(machine: &Machine, state: &Ident, errors: &mut Errors) {
     let hint = suggest::did_you_mean(&state.to_string(), names.iter().map(String::as_str));
     errors.push(
         state,
-        format!("`{}` has no state `{state}`; {hint}there are {}", machine.ident, suggest::list(names.iter().map(String::as_str))),
+        format!(
+            "`{}` has no state `{state}`; {hint}there are {}",
+            machine.ident,
+            suggest::list(names.iter().map(String::as_str))
+        ),
     );
 }
 

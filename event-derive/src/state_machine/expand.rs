@@ -26,7 +26,8 @@ pub(super) fn expand(machine: &Machine, whole: bool) -> TokenStream {
         _ => None,
     };
     let Some(of) = of else { return names };
-    let (methods, impls) = (methods(machine), [state_machine(machine, &of, whole), transition(machine), of_model(machine, &of)]);
+    let (methods, impls) =
+        (methods(machine), [state_machine(machine, &of, whole), transition(machine), of_model(machine, &of)]);
     quote! {
         #names
         #methods
@@ -58,7 +59,12 @@ fn names(machine: &Machine) -> TokenStream {
         quote!(#[doc = #doc] #variant)
     });
     // A machine without transitions was refused; an empty enum would make code that uses it unreachable.
-    let placeholder = machine.transitions.is_empty().then(|| quote!(#[doc(hidden)] __Nothing));
+    let placeholder = machine.transitions.is_empty().then(|| {
+        quote!(
+            #[doc(hidden)]
+            __Nothing
+        )
+    });
     quote_spanned! {ident.span()=>
         #[doc = #doc]
         #[derive(
@@ -100,7 +106,10 @@ fn methods(machine: &Machine) -> TokenStream {
         let Transition { name, text, attr, .. } = transition;
         let (can, to) = (transition.can(), attr.to.as_ref().map(ToString::to_string).unwrap_or_default());
         let from: Vec<_> = attr.from.iter().map(ToString::to_string).collect();
-        let doc = format!(" The transition `{text}`, from {} to {to}: awaited, it changes the row and records the event.", from.join(" or "));
+        let doc = format!(
+            " The transition `{text}`, from {} to {to}: awaited, it changes the row and records the event.",
+            from.join(" or ")
+        );
         let can_doc = format!(" Whether `{text}` can be made on the model as it was loaded.");
         let function = function(machine, name, &TokenStream::new());
         quote! {

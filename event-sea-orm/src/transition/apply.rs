@@ -4,11 +4,11 @@ use chrono::Utc;
 use event_core::{Draft, EventRef, NewEvent, Recording, Saved};
 use sea_orm::sea_query::{Expr, sea_value_to_json_value};
 use sea_orm::{
-    ColumnTrait as _, Condition, ConnectionTrait, EntityName as _, EntityTrait, IdenStatic as _, Iterable as _, ModelTrait as _,
-    PrimaryKeyToColumn as _, QueryFilter as _, QuerySelect as _, TransactionTrait, Value,
+    ColumnTrait as _, Condition, ConnectionTrait, EntityName as _, EntityTrait, IdenStatic as _, Iterable as _,
+    ModelTrait as _, PrimaryKeyToColumn as _, QueryFilter as _, QuerySelect as _, TransactionTrait, Value,
 };
 
-use super::{ColumnOf, ModelOf, StateMachine, StateTransition, Transitioned, TransitionError, state};
+use super::{ColumnOf, ModelOf, StateMachine, StateTransition, TransitionError, Transitioned, state};
 use crate::backend::{Dialect, dialect};
 use crate::record::{RecordError, one, whole};
 use crate::wake;
@@ -66,11 +66,8 @@ fn changed<S: StateMachine>(
 ) -> Result<ModelOf<S>, TransitionError> {
     let mut model = before.clone();
     for (at, (column, value)) in set.iter().enumerate() {
-        let bad = |problem| TransitionError::BadColumn {
-            transition: transition.name(),
-            column: column.as_str(),
-            problem,
-        };
+        let bad =
+            |problem| TransitionError::BadColumn { transition: transition.name(), column: column.as_str(), problem };
         if set[..at].iter().any(|(earlier, _)| earlier.as_str() == column.as_str()) {
             return Err(bad("it is set already; the transition itself sets the state"));
         }

@@ -14,12 +14,12 @@ use event_core::EventOf;
 use sea_orm::{EntityTrait, Value};
 
 pub use error::TransitionError;
-pub use guard::{GuardAnswer, StateColumn};
 use guard::StateEntity;
-pub use machine::{Guard, Machine, MachineParts, TransitionParts};
-pub use transitioning::{Transitioned, Transitioning, transitioning};
-pub use machine::{allowed, can, transition};
+pub use guard::{GuardAnswer, StateColumn};
 use machine::state;
+pub use machine::{Guard, Machine, MachineParts, TransitionParts};
+pub use machine::{allowed, can, transition};
+pub use transitioning::{Transitioned, Transitioning, transitioning};
 
 /// The columns of a machine's entity.
 pub(crate) type ColumnOf<S> = <<S as StateMachine>::Entity as EntityTrait>::Column;

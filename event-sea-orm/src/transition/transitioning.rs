@@ -45,11 +45,7 @@ pub struct Transitioned<S: StateMachine> {
 }
 
 /// Checks the model as it was loaded. What is wrong comes with the `.await`.
-pub fn transitioning<'c, C, S>(
-    model: &ModelOf<S>,
-    transition: S::Transition,
-    conn: &'c C,
-) -> Transitioning<'c, C, S>
+pub fn transitioning<'c, C, S>(model: &ModelOf<S>, transition: S::Transition, conn: &'c C) -> Transitioning<'c, C, S>
 where
     S: StateMachine,
 {

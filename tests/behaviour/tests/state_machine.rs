@@ -378,7 +378,11 @@ async fn columns_that_can_not_be_set(db: &TestDb) {
     let start = || ticket.start(&**db).by_system();
     let bad = [
         (start().set(ticket::Column::Id, 7_i64), "id", "it is the model's key"),
-        (start().set(ticket::Column::Status, "closed"), "status", "it is set already; the transition itself sets the state"),
+        (
+            start().set(ticket::Column::Status, "closed"),
+            "status",
+            "it is set already; the transition itself sets the state",
+        ),
         (start().set(ticket::Column::OpenTasks, "many"), "open_tasks", "the value is of another type than the column"),
     ];
     for (starting, name, what) in bad {
@@ -541,13 +545,16 @@ async fn states_of_the_databases_own_type(db: &TestDb) {
 /// Starts every ticket that is commented, in the transaction that saves the inbox's cursor.
 #[inbox(on(Commented), start = beginning)]
 async fn starts_commented(event: Event<TicketEvent>, ticket: Subject<ticket::Model>, txn: Txn<'_>) -> InboxResult {
+    let stale = ticket::Model { status: Status::Closed, ..(*ticket).clone() };
+    let changed = stale.reopen(&txn).by_system().await.unwrap_err();
+    assert!(matches!(changed, TransitionError::Changed { .. }), "{changed}");
+    let taken = ticket.close(&txn).by_system().recording(|recording| recording.key("taken")).await;
+    assert!(matches!(taken, Err(TransitionError::Record(RecordError::KeyConflict { .. }))), "{taken:?}");
     let starting = ticket.start(&txn).by_system().recording(|recording| recording.key(format!("start-{}", event.at)));
     match starting.await {
         Ok(_) => handled(),
-        // Both were refused before anything was written, or undone to the savepoint: the transaction goes on.
-        Err(error @ (TransitionError::Forbidden { .. } | TransitionError::Changed { .. })) => {
-            skipped(error.to_string())
-        }
+        // What was refused or failed was undone to its savepoint: the transaction goes on.
+        Err(error @ TransitionError::Forbidden { .. }) => skipped(error.to_string()),
         Err(error) => Err(error.into()),
     }
 }
@@ -555,7 +562,7 @@ async fn starts_commented(event: Event<TicketEvent>, ticket: Subject<ticket::Mod
 async fn in_an_inboxs_transaction(db: &TestDb) {
     let ticket = ticket(db).await;
     let dispatcher = Dispatcher::builder(&**db).build().unwrap();
-    ticket.record(TicketEvent::Commented).by_system().save(&**db).await.unwrap();
+    ticket.record(TicketEvent::Commented).by_system().key("taken").save(&**db).await.unwrap();
     ticket.record(TicketEvent::Commented).by_system().save(&**db).await.unwrap();
     let report = dispatcher.drain().await.unwrap();
     assert_eq!((report.total().handled, report.total().skipped), (1, 1));
