@@ -221,16 +221,23 @@ impl<E: DomainEvent> Recording<E> {
         self
     }
 
-    /// What changed: each attribute's name, what it was and what it is. Kept in the context, apart from the metadata, and read by
-    /// [`StoredEvent::changes`]; without the columns that the enum leaves out. The storage crate's `.changes(&before, &after)` finds
+    /// What changed: each attribute's name, what it was and what it is; those of further calls come to it. Kept in the context, apart
+    /// from the metadata, and read by [`StoredEvent::changes`]; without the columns that the enum leaves out. The storage crate's `.changes(&before, &after)` finds
     /// them by itself.
-    pub fn changed(self, changes: impl IntoIterator<Item = (impl Into<String>, Value, Value)>) -> Self {
+    pub fn changed(mut self, changes: impl IntoIterator<Item = (impl Into<String>, Value, Value)>) -> Self {
         let changes = changes.into_iter().map(|(name, from, to)| (name.into(), from, to));
         let changes =
             changes.filter(|(name, from, to)| from != to && !E::descriptor().except().contains(&name.as_str()));
         let changes: Metadata =
             changes.map(|(name, from, to)| (name, serde_json::json!({"from": from, "to": to}))).collect();
-        if changes.is_empty() { self } else { self.context(context::CHANGES, Value::Object(changes)) }
+        match self.draft.context.as_mut().and_then(|context| context.get_mut(context::CHANGES)) {
+            Some(Value::Object(earlier)) => {
+                earlier.extend(changes);
+                self
+            }
+            _ if changes.is_empty() => self,
+            _ => self.context(context::CHANGES, Value::Object(changes)),
+        }
     }
 }
 

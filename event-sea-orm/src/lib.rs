@@ -61,6 +61,7 @@
 //! | make the tables | [`migrate`], or [`migration::all`] in your own migrator |
 //! | record | `issue.record(event).by(&user).save(txn)` ([`ModelEvents`], [`SaveRecording`]), [`record_many`] |
 //! | a transaction to record in | `db.transact(async \|txn\| ...)` ([`Transact`]) |
+//! | change a state, with its event | `issue.start(txn).by(&user).await` ([`StateMachine`](trait@StateMachine)) |
 //! | read | `issue.feed::<IssueEvent>().page(db)`, `IssueEvent::feed()` ([`Feed`]), [`any_feed`] |
 //!
 //! The databases are features: `sqlite` (default), `postgres`, `mysql` (MariaDB too); without its feature one is refused by
@@ -85,10 +86,12 @@ mod storage;
 #[cfg(feature = "tower")]
 pub mod tower;
 mod transact;
+mod transition;
 mod wake;
 mod watch;
 
 pub use event_core;
+pub use event_derive::StateMachine;
 
 pub use backend::UnsupportedBackend;
 pub use feed::{
@@ -107,6 +110,7 @@ pub use storage::{
     Held, InboxTransaction, LogRetention, Proof, Retention, RetentionError, RetentionReport, SeaStorage,
 };
 pub use transact::Transact;
+pub use transition::{StateMachine, StateTransition, TransitionError, Transitioned, Transitioning};
 pub use watch::{Unrecorded, Watch, WatchError, Watching};
 
 /// The dispatcher over SeaORM: `Dispatcher::builder(&db)`.
@@ -145,4 +149,7 @@ mod chapters {
 
     #[doc = include_str!("../../docs/evolution.md")]
     struct Evolution;
+
+    #[doc = include_str!("../../docs/state-machines.md")]
+    struct StateMachines;
 }

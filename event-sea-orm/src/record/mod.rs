@@ -7,7 +7,7 @@ mod counted;
 mod error;
 pub(crate) mod insert;
 mod many;
-mod one;
+pub(crate) mod one;
 mod throttle;
 pub(crate) mod whole;
 

@@ -20,7 +20,7 @@ where
     let saved = if event.throttle.is_some() {
         // Both or neither: a throttle that is taken by no event would keep the next ones out.
         let transaction = whole::begin(conn, dialect, event.log).await?;
-        let worked = throttled(&transaction, dialect, &event).await;
+        let worked = write_in(&transaction, dialect, &event).await;
         whole::end(transaction, dialect, event.log, worked).await?
     } else {
         write(conn, dialect, &event).await?
@@ -31,7 +31,8 @@ where
     Ok(saved)
 }
 
-async fn throttled<C: ConnectionTrait>(
+/// In a transaction that is around more than this event: passes its throttle, if it has one, and writes it.
+pub(crate) async fn write_in<C: ConnectionTrait>(
     conn: &C,
     dialect: &dyn Dialect,
     event: &NewEvent,

@@ -43,7 +43,7 @@ impl<E: EntityTrait> DeleteAll<E> {
             let rows = self.delete(&transaction, dialect).await?;
             let drafts: Vec<Draft> = rows.iter().map(event).map(Into::into).collect();
             let saved = rows::record(&transaction, dialect, drafts).await?;
-            Ok(Changed { rows, saved })
+            Ok::<_, RecordError>(Changed { rows, saved })
         };
         let worked = worked.await;
         let changed = whole::end(transaction, dialect, table, worked).await?;

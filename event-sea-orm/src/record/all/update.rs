@@ -83,7 +83,7 @@ impl<E: EntityTrait> UpdateAll<E> {
                 pairs.into_iter().filter(|(before, after)| rows::differ::<E>(before, after)).collect();
             let drafts: Vec<Draft> = changed.iter().map(|(before, after)| event(before, after).into()).collect();
             let saved = rows::record(&transaction, dialect, drafts).await?;
-            Ok(Changed { rows: changed.into_iter().map(|(_, after)| after).collect(), saved })
+            Ok::<_, RecordError>(Changed { rows: changed.into_iter().map(|(_, after)| after).collect(), saved })
         };
         let worked = worked.await;
         let changed = whole::end(transaction, dialect, table, worked).await?;
