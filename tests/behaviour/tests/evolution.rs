@@ -108,7 +108,7 @@ fn moved(city: &str, grams: u64) -> ParcelEvent {
 /// Every table: the models' first, to which one of the logs refers.
 async fn prepare(db: &TestDb) {
     models::create_tables(db).await;
-    event_sea_orm::migrate(&**db).await.unwrap();
+    event_sea_orm::migrate(db).await.unwrap();
 }
 
 /// What was stored over the years, oldest first: ids 1 to 6.

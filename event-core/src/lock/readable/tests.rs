@@ -480,3 +480,167 @@ fn what_would_take_forever_is_given_up() {
     let schema = json!({"$ref": "#/$defs/d39", "$defs": definitions});
     assert_eq!(found(schema.clone(), schema), [": has too many alternatives to be compared"]);
 }
+
+/// Whether everything in `old` is in `new` too.
+fn holds(new: &Value, old: &Value) -> bool {
+    match (new, old) {
+        (Value::Object(new), Value::Object(old)) => {
+            old.iter().all(|(name, old)| new.get(name).is_some_and(|new| holds(new, old)))
+        }
+        (Value::Array(new), Value::Array(old)) => {
+            new.len() == old.len() && new.iter().zip(old).all(|(new, old)| holds(new, old))
+        }
+        (Value::Number(new), Value::Number(old)) => new.as_f64() == old.as_f64(),
+        (new, old) => new == old,
+    }
+}
+
+/// Serde has the last word: `values` of the old are read as the new, and come out of it with all that was in them.
+#[track_caller]
+fn as_serde_says<Old, New>(values: &[Old])
+where
+    Old: serde::Serialize + JsonSchema,
+    New: serde::Serialize + serde::de::DeserializeOwned + JsonSchema,
+{
+    let survive = values.iter().all(|old| {
+        let old = serde_json::to_value(old).unwrap();
+        serde_json::from_value::<New>(old.clone()).is_ok_and(|new| holds(&serde_json::to_value(new).unwrap(), &old))
+    });
+    let lines = found(of::<Old>(), of::<New>());
+    assert_eq!(lines.is_empty(), survive, "{lines:?}\n{:#}\n{:#}", of::<Old>(), of::<New>());
+}
+
+#[allow(dead_code)]
+mod pairs {
+    use std::collections::BTreeMap;
+
+    use schemars::JsonSchema;
+    use serde::{Deserialize, Serialize};
+
+    macro_rules! types {
+        ($($item:item)*) => { $(#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)] $item)* };
+    }
+
+    types! {
+        pub(super) struct One { pub(super) a: i32 }
+        pub(super) struct OneOptional { pub(super) a: Option<i32> }
+        pub(super) struct OneDefault { #[serde(default)] a: i32 }
+        pub(super) struct OneStrict { #[serde(deserialize_with = "strict")] a: Option<i32> }
+        pub(super) struct Two { pub(super) a: i32, pub(super) b: i32 }
+        pub(super) struct TwoOptional { a: i64, b: Option<i32> }
+        pub(super) struct Renamed { #[serde(rename = "a")] other: i32 }
+        pub(super) struct Rest { #[serde(flatten)] rest: BTreeMap<String, i32> }
+        pub(super) struct FlatOne { #[serde(flatten)] pub(super) one: One, pub(super) b: i32 }
+        pub(super) struct Unit {}
+        pub(super) enum Names { A, B }
+        pub(super) enum MoreNames { B, A, C }
+        pub(super) enum Shapes { A, T(i32), S { x: i32 }, P(i32, i32) }
+        pub(super) enum MoreShapes { P(i64, i64), S { x: i32, y: Option<i32> }, T(i64), A, Q }
+        pub(super) enum FewerShapes { A, T(i32), S { x: i32 } }
+        #[serde(tag = "kind")]
+        pub(super) enum Tagged { A(One), B { y: i32 }, C }
+        #[serde(tag = "kind")]
+        pub(super) enum MoreTagged { C, B { y: i64, z: Option<i32> }, A(OneOptional), D }
+        #[serde(untagged)]
+        pub(super) enum Either { Number(i64), Text(String), One(One) }
+        pub(super) struct Wrapper(pub(super) One);
+        pub(super) struct Deep { pub(super) list: Vec<Option<Tagged>>, pub(super) map: BTreeMap<String, Shapes> }
+        pub(super) struct Deeper { list: Vec<Option<MoreTagged>>, map: BTreeMap<String, MoreShapes> }
+        pub(super) struct NotDeeper { list: Vec<MoreTagged>, map: BTreeMap<String, FewerShapes> }
+    }
+
+    fn strict<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<i32>, D::Error> {
+        Option::deserialize(deserializer)
+    }
+
+    pub(super) fn shapes() -> [Shapes; 4] {
+        [Shapes::A, Shapes::T(i32::MAX), Shapes::S { x: 1 }, Shapes::P(1, 2)]
+    }
+
+    pub(super) fn tagged() -> [Tagged; 3] {
+        [Tagged::A(One { a: 1 }), Tagged::B { y: 1 }, Tagged::C]
+    }
+
+    pub(super) fn deep() -> [Deep; 2] {
+        let map = shapes().into_iter().enumerate().map(|(at, shape)| (at.to_string(), shape));
+        let list = tagged().into_iter().map(Some).chain([None]);
+        [Deep { list: list.collect(), map: map.collect() }, Deep { list: Vec::new(), map: BTreeMap::new() }]
+    }
+}
+
+#[test]
+fn what_is_said_is_what_serde_does() {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use pairs::*;
+
+    let integers = [i32::MIN, 0, i32::MAX];
+    as_serde_says::<_, i64>(&integers);
+    as_serde_says::<_, i128>(&integers);
+    as_serde_says::<_, u32>(&integers);
+    as_serde_says::<_, i16>(&integers);
+    as_serde_says::<_, f64>(&integers);
+    as_serde_says::<_, String>(&integers);
+    as_serde_says::<_, bool>(&integers);
+    as_serde_says::<_, Option<i32>>(&integers);
+    as_serde_says::<_, Either>(&integers);
+    as_serde_says::<_, serde_json::Value>(&integers);
+    as_serde_says::<_, u64>(&[0, u32::MAX]);
+    as_serde_says::<_, i64>(&[0, u64::MAX]);
+    as_serde_says::<_, f64>(&[1.5_f32]);
+    as_serde_says::<_, i64>(&[1.5_f64]);
+    as_serde_says::<_, i32>(&[None, Some(1)]);
+    as_serde_says::<_, String>(&['x']);
+    as_serde_says::<_, char>(&["xy".to_owned()]);
+    as_serde_says::<_, Vec<i64>>(&[vec![1, 2, 3_i32]]);
+    as_serde_says::<_, (i32, i32)>(&[vec![1, 2, 3_i32]]);
+    as_serde_says::<_, Vec<i32>>(&[(1, 2)]);
+    as_serde_says::<_, (i32, String)>(&[(1, 2)]);
+    as_serde_says::<_, (i32, i64)>(&[(1, 2)]);
+    as_serde_says::<_, (i32, i32)>(&[(1, 2, 3)]);
+    as_serde_says::<_, Vec<i32>>(&[BTreeSet::from([1, 2])]);
+    as_serde_says::<_, BTreeMap<String, i64>>(&[BTreeMap::from([("a".to_owned(), 1_i32)])]);
+    as_serde_says::<_, BTreeMap<u8, i32>>(&[BTreeMap::from([("a".to_owned(), 1_i32)])]);
+    as_serde_says::<_, BTreeMap<u8, i64>>(&[BTreeMap::from([(1_u8, 1_i32)])]);
+
+    let one = [One { a: 1 }];
+    as_serde_says::<_, One>(&one);
+    as_serde_says::<_, OneOptional>(&one);
+    as_serde_says::<_, OneDefault>(&one);
+    as_serde_says::<_, OneStrict>(&one);
+    as_serde_says::<_, Two>(&one);
+    as_serde_says::<_, TwoOptional>(&one);
+    as_serde_says::<_, Renamed>(&one);
+    as_serde_says::<_, Rest>(&one);
+    as_serde_says::<_, FlatOne>(&one);
+    as_serde_says::<_, Unit>(&one);
+    as_serde_says::<_, Wrapper>(&one);
+    as_serde_says::<_, Either>(&one);
+    as_serde_says::<_, Tagged>(&one);
+    as_serde_says::<_, One>(&[Wrapper(One { a: 1 })]);
+    as_serde_says::<_, One>(&[OneOptional { a: None }, OneOptional { a: Some(1) }]);
+    as_serde_says::<_, OneDefault>(&[OneOptional { a: None }, OneOptional { a: Some(1) }]);
+    as_serde_says::<_, TwoOptional>(&[Unit {}]);
+    as_serde_says::<_, OneOptional>(&[Unit {}]);
+    let two = [Two { a: 1, b: 2 }];
+    as_serde_says::<_, One>(&two);
+    as_serde_says::<_, TwoOptional>(&two);
+    as_serde_says::<_, FlatOne>(&two);
+    as_serde_says::<_, Rest>(&two);
+    as_serde_says::<_, Two>(&[FlatOne { one: One { a: 1 }, b: 2 }]);
+
+    as_serde_says::<_, MoreNames>(&[Names::A, Names::B]);
+    as_serde_says::<_, Names>(&[MoreNames::A, MoreNames::B, MoreNames::C]);
+    as_serde_says::<_, String>(&[Names::A, Names::B]);
+    as_serde_says::<_, Names>(&["A".to_owned(), "x".to_owned()]);
+    as_serde_says::<_, Shapes>(&[Names::A, Names::B]);
+    as_serde_says::<_, MoreShapes>(&shapes());
+    as_serde_says::<_, FewerShapes>(&shapes());
+    as_serde_says::<_, Shapes>(&[MoreShapes::T(i64::MAX), MoreShapes::A]);
+    as_serde_says::<_, MoreTagged>(&tagged());
+    as_serde_says::<_, Tagged>(&[MoreTagged::D]);
+    as_serde_says::<_, Shapes>(&tagged());
+    as_serde_says::<_, Deeper>(&deep());
+    as_serde_says::<_, NotDeeper>(&deep());
+    as_serde_says::<_, One>(&[Either::Number(1), Either::Text("x".into()), Either::One(One { a: 1 })]);
+}
