@@ -4,7 +4,7 @@ use chrono::Utc;
 use event_core::{Draft, EventRef, NewEvent, Recording, Saved};
 use sea_orm::sea_query::{Expr, sea_value_to_json_value};
 use sea_orm::{
-    ColumnTrait as _, Condition, ConnectionTrait, EntityName as _, EntityTrait, IdenStatic as _, Iterable as _,
+    ColumnTrait as _, Condition, ConnectionTrait, DbErr, EntityName as _, EntityTrait, IdenStatic as _, Iterable as _,
     ModelTrait as _, PrimaryKeyToColumn as _, QueryFilter as _, QuerySelect as _, TransactionTrait, Value,
 };
 
@@ -13,8 +13,8 @@ use crate::backend::{Dialect, dialect};
 use crate::record::{RecordError, one, whole};
 use crate::wake;
 
-/// How often the row may change between "it is in another state" and "it is in this one" before we give up.
-const ROUNDS: usize = 3;
+/// How often the UPDATE is sent: once, and once more where the row came back to its state before it was looked at, which locked it.
+const ROUNDS: usize = 2;
 
 /// A transition that was checked, with everything it writes.
 struct Step<S: StateMachine> {
@@ -102,7 +102,6 @@ impl<S: StateMachine> Step<S> {
     async fn update<C: ConnectionTrait>(&self, conn: &C, dialect: &dyn Dialect) -> Result<(), TransitionError> {
         let name = self.transition.name();
         let failed = |error| TransitionError::of(dialect, name, error);
-        let mut found = self.from;
         for _ in 0..ROUNDS {
             let mut update = S::Entity::update_many().filter(self.key.clone()).filter(column::<S>().eq(self.from));
             for (column, value) in &self.set {
@@ -117,18 +116,17 @@ impl<S: StateMachine> Step<S> {
             let Some(row) = row else {
                 return Err(TransitionError::Gone { transition: name, table: S::Entity::default().table_name() });
             };
-            found = state::<S>(&row);
-            // It came back to this state in between: now it is locked.
+            let (machine, found) = (S::machine(), state::<S>(&row));
             if found != self.from {
-                break;
+                return Err(TransitionError::Changed {
+                    machine: machine.parts.name,
+                    transition: name,
+                    expected: machine.name(self.from),
+                    found: machine.name(found),
+                });
             }
         }
-        let machine = S::machine();
-        Err(TransitionError::Changed {
-            machine: machine.parts.name,
-            transition: name,
-            expected: machine.name(self.from),
-            found: machine.name(found),
-        })
+        // Something of the database's own keeps it from being changed: a trigger, a policy.
+        Err(TransitionError::Db(DbErr::RecordNotUpdated))
     }
 }
