@@ -127,6 +127,9 @@ pub(crate) trait Dialect: Send + Sync {
     /// An expression: the database's time so many milliseconds from now, in a form that compares as time.
     fn clock(&self, milliseconds: u128) -> String;
 
+    /// An expression: the database's time so many milliseconds ago, in the form in which it writes times itself.
+    fn ago(&self, milliseconds: u128) -> String;
+
     /// Asks for the highest id that the log ever gave out, as `newest`; no row if it gave out none.
     fn newest_id(&self, log: &LogName) -> Statement;
 
@@ -148,6 +151,14 @@ pub(crate) trait Dialect: Send + Sync {
     /// The statements that remove the tables that logs share.
     fn system_down(&self) -> Vec<String> {
         vec!["DROP TABLE event_failures".to_owned(), "DROP TABLE event_cursors".to_owned()]
+    }
+
+    /// The statements that make the table of attachments.
+    fn attachments_up(&self) -> Vec<String>;
+
+    /// The statements that remove the table of attachments.
+    fn attachments_down(&self) -> Vec<String> {
+        vec!["DROP TABLE event_attachments".to_owned()]
     }
 
     /// The statements that make the table of batches.
