@@ -61,6 +61,7 @@
 //! | make the tables | [`migrate`], or [`migration::all`] in your own migrator |
 //! | record | `issue.record(event).by(&user).save(txn)` ([`ModelEvents`], [`SaveRecording`]), [`record_many`] |
 //! | a transaction to record in | `db.transact(async \|txn\| ...)` ([`Transact`]) |
+//! | a file with an event | `Attachments` (feature `attachments`) |
 //! | read | `issue.feed::<IssueEvent>().page(db)`, `IssueEvent::feed()` ([`Feed`]), [`any_feed`] |
 //!
 //! The databases are features: `sqlite` (default), `postgres`, `mysql` (MariaDB too); without its feature one is refused by
@@ -72,6 +73,8 @@
 #[doc(hidden)]
 #[path = "private.rs"]
 pub mod __private;
+#[cfg(feature = "attachments")]
+mod attachments;
 mod backend;
 mod feed;
 mod inbox;
@@ -88,7 +91,11 @@ mod transact;
 mod wake;
 
 pub use event_core;
+#[cfg(feature = "attachments")]
+pub use object_store;
 
+#[cfg(feature = "attachments")]
+pub use attachments::{Attachment, AttachmentError, Attachments, Stray, Swept};
 pub use backend::UnsupportedBackend;
 pub use feed::{
     ActorEntities, AnyEntry, AnyFeed, BadToken, Entry, EventFeed, EventNode, EventTree, Feed, FeedError, PAGE_DEFAULT,
@@ -131,4 +138,8 @@ mod chapters {
 
     #[doc = include_str!("../../docs/recording.md")]
     struct Recording;
+
+    #[cfg(feature = "attachments")]
+    #[doc = include_str!("../../docs/attachments.md")]
+    struct Attachments;
 }

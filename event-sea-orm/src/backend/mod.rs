@@ -127,7 +127,8 @@ pub(crate) trait Dialect: Send + Sync {
     /// An expression: the database's time so many milliseconds from now, in a form that compares as time.
     fn clock(&self, milliseconds: u128) -> String;
 
-    /// An expression: the database's time so many milliseconds ago, in the form in which it writes times itself.
+    /// An expression: the database's time so many milliseconds ago, in a form that compares as time.
+    #[cfg_attr(not(feature = "attachments"), allow(dead_code))]
     fn ago(&self, milliseconds: u128) -> String;
 
     /// Asks for the highest id that the log ever gave out, as `newest`; no row if it gave out none.
