@@ -13,6 +13,7 @@ mod store;
 mod strays;
 mod sweep;
 
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -46,10 +47,17 @@ use objects::Objects;
 /// ```
 ///
 /// Clones share everything.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Attachments {
     db: DatabaseConnection,
     objects: Objects,
+}
+
+/// Names neither the database nor the store: their own words may hold secrets.
+impl fmt::Debug for Attachments {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Attachments").finish_non_exhaustive()
+    }
 }
 
 impl Attachments {

@@ -1,5 +1,6 @@
 //! The object store: where an attachment's bytes lie, and what its errors may say.
 
+use std::borrow::Cow;
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
 
@@ -20,7 +21,7 @@ pub(super) fn path_of(id: &AttachmentId) -> String {
     format!("{ROOT}/{}/{id}", id.get(id.len().saturating_sub(2)..).unwrap_or_default())
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Objects {
     pub(super) store: Arc<dyn ObjectStore>,
     /// The same store, where it is a directory.
@@ -71,13 +72,16 @@ pub(super) fn failed(what: &str, id: &AttachmentId, error: &Error) -> Attachment
 /// What a store's error says, without what may be secret in it: a URL's user, password and query (signatures, tokens).
 pub(super) fn words(error: &Error) -> String {
     let text = error.to_string();
-    let words = text.split(' ').map(|word| {
-        let Some((before, address)) = word.split_once("://") else { return word.to_owned() };
-        let address = address.split(['?', '#']).next().unwrap_or_default();
+    let words = text.split_whitespace().map(|word| {
+        let word = match word.split_once(['?', '#']) {
+            Some((before, query)) if before.contains("://") || query.contains('=') => before,
+            _ => word,
+        };
+        let Some((before, address)) = word.split_once("://") else { return Cow::Borrowed(word) };
         let end = address.find('/').unwrap_or(address.len());
         let (place, path) = address.split_at(end);
         let place = place.rsplit('@').next().unwrap_or_default();
-        format!("{before}://{place}{path}")
+        Cow::Owned(format!("{before}://{place}{path}"))
     });
     words.collect::<Vec<_>>().join(" ")
 }
@@ -140,6 +144,8 @@ mod tests {
         assert!(told.contains("GET https://host:9000/bucket/object in 3s, after 2 retries"), "{told}");
         let error = Error::Generic { store: "S3", source: "(https://key:secret@host?sig=secret)".into() };
         assert!(!words(&error).contains("secret"));
+        let error = Error::Generic { store: "Azure", source: "GET /container/blob?sv=1&sig=secret\nrefused: why? #1".into() };
+        assert_eq!(words(&error), "Generic Azure error: GET /container/blob refused: why? #1");
     }
 
     #[test]

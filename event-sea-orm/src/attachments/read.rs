@@ -41,14 +41,22 @@ impl Attachments {
     ///
     /// # Errors
     /// What the database says.
-    pub async fn of_all(
+    pub fn of_all<'e>(
         &self,
-        events: impl IntoIterator<Item = &EventRef>,
-    ) -> Result<HashMap<EventRef, Vec<Attachment>>, AttachmentError> {
+        events: impl IntoIterator<Item = &'e EventRef>,
+    ) -> impl Future<Output = Result<HashMap<EventRef, Vec<Attachment>>, AttachmentError>> + Send {
+        // Before the future is made, so that an iterator that is not `Send` does not make the future so.
         let mut by_log: BTreeMap<LogName, Vec<i64>> = BTreeMap::new();
         for event in events {
             by_log.entry(event.log.clone()).or_default().push(event.id);
         }
+        self.of_logs(by_log)
+    }
+
+    async fn of_logs(
+        &self,
+        by_log: BTreeMap<LogName, Vec<i64>>,
+    ) -> Result<HashMap<EventRef, Vec<Attachment>>, AttachmentError> {
         let mut found: HashMap<EventRef, Vec<Attachment>> = HashMap::new();
         for (log, mut ids) in by_log {
             ids.sort_unstable();

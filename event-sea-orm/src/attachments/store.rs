@@ -93,11 +93,13 @@ impl Attachments {
         self.begin(&id, &name, &content_type, &path).await?;
         let object = Path::from(path.as_str());
         match content::upload(&*self.objects.store, &object, content).await {
-            Ok(uploaded) => self.finish(id, &path, &uploaded).await,
+            Ok(uploaded) => self.finish(id, path, &uploaded).await,
             Err(UploadError::Content(source)) => Err(AttachmentError::Content { id, source }),
-            // A sweep takes away what an upload has written so far.
-            Err(UploadError::Store(_)) if !self.is_uploading(&id).await? => Err(AttachmentError::SweptAway { id }),
-            Err(UploadError::Store(error)) => Err(objects::failed("store", &id, &error)),
+            // A sweep takes away what an upload has written so far, and the store then misses it.
+            Err(UploadError::Store(error)) => match self.is_uploading(&id).await {
+                Ok(false) => self.take_back(id, &path).await,
+                _ => Err(objects::failed("store", &id, &error)),
+            },
         }
     }
 
@@ -111,7 +113,7 @@ impl Attachments {
         done.map(drop).map_err(|error| AttachmentError::of(dialect, error))
     }
 
-    async fn finish(&self, id: AttachmentId, path: &str, uploaded: &Uploaded) -> Result<Attachment, AttachmentError> {
+    async fn finish(&self, id: AttachmentId, path: String, uploaded: &Uploaded) -> Result<Attachment, AttachmentError> {
         let backend = self.db.get_database_backend();
         let dialect = dialect(backend)?;
         let mut sql = Sql::new(dialect);
@@ -125,7 +127,11 @@ impl Attachments {
         {
             return Ok(attachment);
         }
-        // The sweep did not find the object, which was not there yet. Nobody else knows of it.
+        self.take_back(id, &path).await
+    }
+
+    /// The sweep may not have found the object, which was not there yet, and nobody else knows of it.
+    async fn take_back(&self, id: AttachmentId, path: &str) -> Result<Attachment, AttachmentError> {
         self.objects.delete(&id, path).await?;
         Err(AttachmentError::SweptAway { id })
     }

@@ -133,7 +133,7 @@ impl Sweep<'_> {
     /// Claims all whose events are gone from this log. An id is never given out again, so that what is gone stays gone, and what an
     /// event has is seen with the event or not at all: one statement is one snapshot.
     async fn claim_orphans(&self, log: &str) -> Result<(), DbErr> {
-        let mut from = 0;
+        let mut from = 0_i64;
         loop {
             let mut sql = self.sql();
             sql.push("SELECT file.id, file.event_id FROM event_attachments AS file WHERE file.log = ").bind(log);
@@ -143,7 +143,8 @@ impl Sweep<'_> {
             let Some(last) = rows.last() else { return Ok(()) };
             from = last.try_get("", "event_id")?;
             let mut sql = self.sql();
-            sql.push("UPDATE event_attachments SET state = 'removing' WHERE state = 'stored' AND id IN ").list(ids(&rows)?);
+            sql.push("UPDATE event_attachments SET state = 'removing' WHERE state = 'stored' AND log = ").bind(log);
+            sql.push(" AND id IN ").list(ids(&rows)?);
             let db = &self.attachments.db;
             db.execute_raw(sql.statement(db.get_database_backend())).await?;
         }
