@@ -121,13 +121,11 @@ impl Attachments {
         sql.bind(i64::try_from(uploaded.size).unwrap_or(i64::MAX)).push(", sha256 = ").bind(uploaded.sha256.as_str());
         sql.push(" WHERE state = 'uploading' AND id = ").bind(id.as_str());
         let done = self.db.execute_raw(sql.statement(backend)).await;
-        let done = done.map_err(|error| AttachmentError::of(dialect, error))?;
-        if done.rows_affected() == 1
-            && let Some(attachment) = self.find(&id).await?
-        {
-            return Ok(attachment);
+        done.map_err(|error| AttachmentError::of(dialect, error))?;
+        match self.find(&id).await? {
+            Some(attachment) => Ok(attachment),
+            None => self.take_back(id, &path).await,
         }
-        self.take_back(id, &path).await
     }
 
     /// The sweep may not have found the object, which was not there yet, and nobody else knows of it.
