@@ -105,7 +105,8 @@ pub use inbox::{Actor, Db, Subject, Txn, TxnPart};
 pub use key::{KeyOf, TextKey};
 pub use migration::migrate;
 pub use record::{
-    AttachmentRefusal, Batch, ModelEvents, RecordChanges, RecordError, SaveDraft, SaveRecording, actor_of, record_many, subject_of,
+    AttachmentRefusal, Batch, ModelEvents, RecordChanges, RecordError, SaveDraft, SaveRecording, actor_of, record_many,
+    subject_of,
 };
 pub use row::RowError;
 pub use storage::{InboxTransaction, Proof, SeaStorage};

@@ -92,7 +92,10 @@ struct Upload<'a> {
 }
 
 impl Upload<'_> {
-    async fn send(&mut self, content: impl Stream<Item = Result<Bytes, UploadError>> + Send) -> Result<(), UploadError> {
+    async fn send(
+        &mut self,
+        content: impl Stream<Item = Result<Bytes, UploadError>> + Send,
+    ) -> Result<(), UploadError> {
         let mut content = pin!(content);
         while let Some(mut bytes) = content.try_next().await? {
             // By a part at a time, so that no more than a few are held in memory beside the caller's.

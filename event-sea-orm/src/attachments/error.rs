@@ -46,7 +46,9 @@ pub enum AttachmentError {
         id: AttachmentId,
     },
     /// The attachment's object is not what was stored.
-    #[error("the object of the attachment {id} is damaged: {problem}. It has to be put back from a backup of the store")]
+    #[error(
+        "the object of the attachment {id} is damaged: {problem}. It has to be put back from a backup of the store"
+    )]
     Damaged {
         /// The attachment.
         id: AttachmentId,

@@ -144,7 +144,8 @@ mod tests {
         assert!(told.contains("GET https://host:9000/bucket/object in 3s, after 2 retries"), "{told}");
         let error = Error::Generic { store: "S3", source: "(https://key:secret@host?sig=secret)".into() };
         assert!(!words(&error).contains("secret"));
-        let error = Error::Generic { store: "Azure", source: "GET /container/blob?sv=1&sig=secret\nrefused: why? #1".into() };
+        let error =
+            Error::Generic { store: "Azure", source: "GET /container/blob?sv=1&sig=secret\nrefused: why? #1".into() };
         assert_eq!(words(&error), "Generic Azure error: GET /container/blob refused: why? #1");
     }
 

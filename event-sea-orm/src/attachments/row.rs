@@ -51,7 +51,9 @@ pub(super) async fn select(
     let dialect = dialect(backend)?;
     let statement = {
         let mut sql = Sql::new(dialect);
-        sql.push("SELECT id, name, content_type, size, sha256, log, event_id, created_at, path FROM event_attachments ");
+        sql.push(
+            "SELECT id, name, content_type, size, sha256, log, event_id, created_at, path FROM event_attachments ",
+        );
         sql.push("WHERE state = 'stored' AND ");
         condition(&mut sql);
         sql.push(" ORDER BY id");

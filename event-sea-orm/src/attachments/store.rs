@@ -103,7 +103,13 @@ impl Attachments {
         }
     }
 
-    async fn begin(&self, id: &AttachmentId, name: &str, content_type: &str, path: &str) -> Result<(), AttachmentError> {
+    async fn begin(
+        &self,
+        id: &AttachmentId,
+        name: &str,
+        content_type: &str,
+        path: &str,
+    ) -> Result<(), AttachmentError> {
         let backend = self.db.get_database_backend();
         let dialect = dialect(backend)?;
         let mut sql = Sql::new(dialect);

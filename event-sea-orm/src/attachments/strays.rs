@@ -37,7 +37,8 @@ impl Attachments {
     /// # Errors
     /// What the store says, what the database says.
     pub async fn strays(&self) -> Result<Vec<Stray>, AttachmentError> {
-        let failed = |error: Error| AttachmentError::Store { what: "list attachments".to_owned(), reason: words(&error) };
+        let failed =
+            |error: Error| AttachmentError::Store { what: "list attachments".to_owned(), reason: words(&error) };
         let root = Path::from(ROOT);
         let mut pages = self.objects.store.list(Some(&root)).chunks(CHUNK);
         let mut strays = Vec::new();

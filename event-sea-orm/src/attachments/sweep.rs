@@ -137,7 +137,9 @@ impl Sweep<'_> {
         loop {
             let mut sql = self.sql();
             sql.push("SELECT file.id, file.event_id FROM event_attachments AS file WHERE file.log = ").bind(log);
-            sql.push(" AND file.event_id >= ").bind(from).push(" AND file.state = 'stored' AND NOT EXISTS (SELECT 1 FROM ");
+            sql.push(" AND file.event_id >= ")
+                .bind(from)
+                .push(" AND file.state = 'stored' AND NOT EXISTS (SELECT 1 FROM ");
             sql.name(log).push(" AS log WHERE log.id = file.event_id) ORDER BY file.event_id LIMIT ").bind(BATCH);
             let rows = self.query(sql).await?;
             let Some(last) = rows.last() else { return Ok(()) };

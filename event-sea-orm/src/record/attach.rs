@@ -75,7 +75,9 @@ async fn compare<C: ConnectionTrait>(
             Some(here) => Some(here),
             None => match given.refusal(id, at) {
                 Some(refusal) => return Err(RecordError::Attachment { action: event.action, id: id.clone(), refusal }),
-                None => kept.iter().position(|row| Some(&row.content) == given.0.get(id.as_str()).map(|row| &row.content)),
+                None => {
+                    kept.iter().position(|row| Some(&row.content) == given.0.get(id.as_str()).map(|row| &row.content))
+                }
             },
         };
         let Some(here) = here else { return Err(other_files(event, at)) };

@@ -31,11 +31,7 @@ where
     Ok(saved)
 }
 
-async fn with_all<C: ConnectionTrait>(
-    conn: &C,
-    dialect: &dyn Dialect,
-    event: &NewEvent,
-) -> Result<Saved, RecordError> {
+async fn with_all<C: ConnectionTrait>(conn: &C, dialect: &dyn Dialect, event: &NewEvent) -> Result<Saved, RecordError> {
     let saved = match throttle::pass(conn, dialect, event).await? {
         Some(ended) => ended,
         None => write(conn, dialect, event).await?,

@@ -39,6 +39,7 @@ on_every_empty_database! {
     what_is_no_attachment_is_refused
     without_attachments_an_event_is_one_statement
     files_of_a_page_are_one_query
+    what_is_asked_walks_an_index
     damage_is_found
     attached_files_are_append_only
     what_belonged_to_deleted_events_is_swept
@@ -476,7 +477,9 @@ async fn an_attachment_belongs_to_one_event(db: &TestDb) {
         filed().attach(&other).save(txn).await?;
         commented().attach(&other).save(txn).await
     });
-    assert!(matches!(refusal(twice.await), AttachmentRefusal::Attached { event } if event.log.as_str() == "filed_events"));
+    assert!(
+        matches!(refusal(twice.await), AttachmentRefusal::Attached { event } if event.log.as_str() == "filed_events")
+    );
     let many = record_many(&**db, [commented().attach(&other), commented().attach(&other)]).await;
     assert!(matches!(refusal(many), AttachmentRefusal::Attached { .. }));
     assert_eq!((events(db).await, db.number("SELECT count(*) FROM filed_events").await), (1, 0));
@@ -509,7 +512,10 @@ async fn of_many_recorders_at_once_one_has_it(db: &TestDb) {
     }
     assert_eq!((has_it.len(), refused.len(), events(db).await), (1, 7, 1));
     let event = has_it[0].event().unwrap().clone();
-    assert!(refused.iter().all(|refusal| *refusal == AttachmentRefusal::Attached { event: event.clone() }), "{refused:?}");
+    assert!(
+        refused.iter().all(|refusal| *refusal == AttachmentRefusal::Attached { event: event.clone() }),
+        "{refused:?}"
+    );
 }
 
 async fn many_events_in_one_call(db: &TestDb) {
@@ -558,10 +564,9 @@ async fn the_same_event_again_has_the_same_files(db: &TestDb) {
         [vec![&one], vec![&one, &three], vec![&one, &two, &three], vec![&again_one, &one]];
     for other in others {
         let recording = other.into_iter().fold(keyed(), |recording, file| recording.attach(file));
-        for error in [
-            recording.clone().save(&**db).await.unwrap_err(),
-            record_many(&**db, [recording]).await.unwrap_err(),
-        ] {
+        for error in
+            [recording.clone().save(&**db).await.unwrap_err(), record_many(&**db, [recording]).await.unwrap_err()]
+        {
             let RecordError::KeyConflict { differs, .. } = &error else { panic!("{error}") };
             assert_eq!(differs, "attachments");
         }
@@ -571,7 +576,10 @@ async fn the_same_event_again_has_the_same_files(db: &TestDb) {
     let twice = [commented().key("l").attach(&four), commented().key("l").attach(&again_four)];
     let twice = record_many(&**db, twice).await.unwrap();
     assert_eq!(twice[0].event(), twice[1].event());
-    assert!(matches!(refusal(keyed().attach(&one).attach(&four).save(&**db).await), AttachmentRefusal::Attached { .. }));
+    assert!(matches!(
+        refusal(keyed().attach(&one).attach(&four).save(&**db).await),
+        AttachmentRefusal::Attached { .. }
+    ));
     assert_eq!(events(db).await, 2);
     assert_eq!(files.sweep().await.removed, 4);
 }
@@ -595,7 +603,10 @@ async fn what_is_no_attachment_is_refused(db: &TestDb) {
     let file = files.store("content").await;
     for bad in ["", "x", "01997D3E-0000-7000-8000-000000000000", "../etc", "01997d3e-0000-7000-8000-0000000000\0\0"] {
         let error = commented().attach(bad).save(&**db).await.unwrap_err();
-        assert!(matches!(error, RecordError::Invalid(RecordingError::BadText { what: "the attachments", .. })), "{error}");
+        assert!(
+            matches!(error, RecordError::Invalid(RecordingError::BadText { what: "the attachments", .. })),
+            "{error}"
+        );
     }
     let error = commented().attach(&file).attach(&file).save(&**db).await.unwrap_err();
     assert!(error.to_string().contains("twice"), "{error}");
@@ -632,6 +643,26 @@ async fn files_of_a_page_are_one_query(db: &TestDb) {
     assert!(db.take_statements().is_empty());
 }
 
+async fn what_is_asked_walks_an_index(db: &TestDb) {
+    let files = Files::new(db).await;
+    let saved = commented().attach(files.store("content").await).save(&**db).await.unwrap();
+    db.take_statements();
+    files.attachments.of(saved.event().unwrap()).await.unwrap();
+    files.sweep().await;
+    let statements = db.take_statements();
+    let mut asked: Vec<_> = statements.into_iter().filter(|statement| statement.sql.starts_with("SELECT")).collect();
+    assert_eq!(asked.len(), 4, "of; the logs, their orphans, what is claimed: {asked:?}");
+    // Which is asked in a transaction.
+    let pending = "SELECT id FROM event_attachments WHERE event_id IS NULL AND state <> 'removing' AND created_at <= ? \
+         ORDER BY created_at, id LIMIT 100";
+    asked.push(db.statement(pending, [chrono::Utc::now().into()]));
+    for statement in asked {
+        let plan = db.plan(statement.clone()).await;
+        assert!(plan.contains("event_attachments_"), "{}: {plan}", statement.sql);
+        assert!(!plan.contains("Seq Scan") && !plan.contains("TEMP B-TREE FOR ORDER BY"), "{}: {plan}", statement.sql);
+    }
+}
+
 async fn damage_is_found(db: &TestDb) {
     let files = Files::new(db).await;
     let file = files.store("content").await;
@@ -658,24 +689,37 @@ async fn attached_files_are_append_only(db: &TestDb) {
     let (attached, free) = (files.store("attached").await, files.store("free").await);
     commented().attach(&attached).save(&**db).await.unwrap();
     raw_row(db, 1, "uploading").await;
-    let contents = || db.rows("SELECT id, name, content_type, path, state, size, sha256, log, event_id FROM event_attachments");
+    let contents =
+        || db.rows("SELECT id, name, content_type, path, state, size, sha256, log, event_id FROM event_attachments");
     let before = contents().await;
     let mut attempts = Vec::new();
     for id in [&attached.id, &free.id] {
         for change in ["name = 'x'", "content_type = 'x'", "path = 'x'", "size = 1", "sha256 = 'x'", "id = 'x'"] {
             attempts.push(format!("UPDATE event_attachments SET {change} WHERE id = '{id}'"));
         }
-        attempts.push(format!("UPDATE event_attachments SET created_at = {} WHERE id = '{id}'", db.time("2026-01-01T00:00:00+00:00")));
+        attempts.push(format!(
+            "UPDATE event_attachments SET created_at = {} WHERE id = '{id}'",
+            db.time("2026-01-01T00:00:00+00:00")
+        ));
         attempts.push(format!("UPDATE event_attachments SET state = 'uploading' WHERE id = '{id}'"));
         attempts.push(format!("UPDATE event_attachments SET state = 'removing', name = 'x' WHERE id = '{id}'"));
         attempts.push(format!("DELETE FROM event_attachments WHERE id = '{id}'"));
     }
-    for change in ["event_id = 9", "log = 'x'", "log = NULL, event_id = NULL", "state = 'removing', log = NULL, event_id = NULL"] {
+    for change in
+        ["event_id = 9", "log = 'x'", "log = NULL, event_id = NULL", "state = 'removing', log = NULL, event_id = NULL"]
+    {
         attempts.push(format!("UPDATE event_attachments SET {change} WHERE id = '{}'", attached.id));
     }
     attempts.push("DELETE FROM event_attachments WHERE state = 'uploading'".to_owned());
-    attempts.push("UPDATE event_attachments SET log = 'events', event_id = 1 WHERE state = 'uploading'".to_owned());
-    let values = format!("INTO event_attachments (id, name, content_type, path, state) VALUES ('{}', 'x', 'x/x', 'x', 'uploading')", attached.id);
+    for change in
+        ["log = 'events', event_id = 1", "state = 'stored', size = 1, sha256 = 'x', log = 'events', event_id = 1"]
+    {
+        attempts.push(format!("UPDATE event_attachments SET {change} WHERE state = 'uploading'"));
+    }
+    let values = format!(
+        "INTO event_attachments (id, name, content_type, path, state) VALUES ('{}', 'x', 'x/x', 'x', 'uploading')",
+        attached.id
+    );
     match db.kind() {
         Kind::Sqlite => {
             attempts.push(format!("INSERT OR REPLACE {values}"));
@@ -711,7 +755,8 @@ async fn what_belonged_to_deleted_events_is_swept(db: &TestDb) {
         let (first, second, own) = (files.store("a").await, files.store("b").await, files.store("c").await);
         let saved = commented().attach(&first).attach(&second).save(&**db).await.unwrap();
         let filed = filed().attach(&own).save(&**db).await.unwrap();
-        let account = AccountEvent::SignedIn.on(1).by_system().attach(files.store("d").await).save(&**db).await.unwrap();
+        let account =
+            AccountEvent::SignedIn.on(1).by_system().attach(files.store("d").await).save(&**db).await.unwrap();
         if n == 1 {
             kept = vec![saved, filed, account];
         }
@@ -785,7 +830,9 @@ async fn more_than_a_batch_is_swept(db: &TestDb) {
         raw_row(db, n, if n < 120 { "uploading" } else { "stored" }).await;
     }
     // Of deleted events, more than a batch of them of one.
-    let fold = |recording: Recording<IssueEvent>, n: u8| recording.attach(format!("01997d3e-0000-7000-8000-0000000000{n:02x}"));
+    let fold = |recording: Recording<IssueEvent>, n: u8| {
+        recording.attach(format!("01997d3e-0000-7000-8000-0000000000{n:02x}"))
+    };
     (130..250).fold(commented(), fold).save(&**db).await.unwrap();
     fold(commented(), 120).save(&**db).await.unwrap();
     db.allow_delete("events").await;
