@@ -39,9 +39,11 @@ pub use inbox::{
     State, States, discarded, handled, skipped, snoozed,
 };
 pub use metadata::{DecodeError, EncodeError, Metadata};
-pub use names::{ActorRef, EventRef, ID_MAX, KEY_MAX, KeyText, Location, LogName, NAME_MAX, SHARED_LOG, SubjectRef};
+pub use names::{
+    ActorRef, AttachmentId, EventRef, ID_MAX, KEY_MAX, KeyText, Location, LogName, NAME_MAX, SHARED_LOG, SubjectRef,
+};
 pub use recorded::{Recorded, StoredEvent};
-pub use recording::{Draft, NewEvent, RecordOn, Recording, RecordingError, Saved};
+pub use recording::{ATTACHMENTS_MAX, Draft, NewEvent, RecordOn, Recording, RecordingError, Saved};
 pub use summary::Labels;
 pub use throttle::{Throttle, ThrottleGate};
 

@@ -92,6 +92,50 @@ impl fmt::Display for EventRef {
     }
 }
 
+/// An attachment's id: a UUID in lower case. Attachments are kept by the storage crate; a recording only names them.
+///
+/// ```
+/// use event_core::AttachmentId;
+/// assert_eq!(AttachmentId::from("01997d3e-0000-7000-8000-000000000000").as_str().len(), 36);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct AttachmentId(String);
+
+impl AttachmentId {
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether it has the form of an id. What came from outside may be any text.
+    pub fn is_valid(&self) -> bool {
+        let form = |(at, byte)| match at {
+            8 | 13 | 18 | 23 => byte == b'-',
+            _ => matches!(byte, b'0'..=b'9' | b'a'..=b'f'),
+        };
+        self.0.len() == 36 && self.0.bytes().enumerate().all(form)
+    }
+}
+
+impl From<String> for AttachmentId {
+    fn from(id: String) -> Self {
+        Self(id)
+    }
+}
+
+impl From<&str> for AttachmentId {
+    fn from(id: &str) -> Self {
+        Self(id.to_owned())
+    }
+}
+
+impl fmt::Display for AttachmentId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 /// What an event happened to: the subject's stable name and its id as text.
 ///
 /// ```

@@ -1,5 +1,6 @@
 //! A recording: an event on its way into a log, with who, when and why; checked before anything is written.
 
+use std::collections::HashSet;
 use std::marker::PhantomData;
 
 use chrono::{DateTime, Datelike, SubsecRound, TimeDelta, Utc};
@@ -9,10 +10,13 @@ use serde_json::Value;
 use crate::context::{self, EventContext};
 use crate::event::{Action, DomainEvent};
 use crate::metadata::{EncodeError, Metadata};
-use crate::names::{ActorRef, EventRef, ID_MAX, KEY_MAX, KeyText, SubjectRef};
+use crate::names::{ActorRef, AttachmentId, EventRef, ID_MAX, KEY_MAX, KeyText, SubjectRef};
 use crate::recorded::StoredEvent;
 use crate::registry;
 use crate::throttle::{self, Throttle, ThrottleGate};
+
+/// The most attachments of an event.
+pub const ATTACHMENTS_MAX: usize = 1_000;
 
 /// What is wrong with a recording, found before anything was written.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -114,6 +118,7 @@ pub struct Draft {
     key: Option<String>,
     occurred_at: Option<DateTime<Utc>>,
     throttle: Option<Throttle>,
+    attachments: Vec<AttachmentId>,
 }
 
 impl<E: DomainEvent> Recording<E> {
@@ -139,6 +144,7 @@ impl<E: DomainEvent> Recording<E> {
                 key: None,
                 occurred_at: None,
                 throttle: action.descriptor().throttle(),
+                attachments: Vec::new(),
             },
             event: PhantomData,
         }
@@ -192,6 +198,13 @@ impl<E: DomainEvent> Recording<E> {
     /// One fact about the surroundings (request id, IP address); call it once per fact.
     pub fn context(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
         self.draft.context.get_or_insert_default().insert(name.into(), value.into());
+        self
+    }
+
+    /// A file that goes with the event, stored before; call it once per file. It becomes the event's as the event is recorded, or
+    /// neither does; an attachment belongs to one event. At most [`ATTACHMENTS_MAX`] to an event.
+    pub fn attach(mut self, attachment: impl Into<AttachmentId>) -> Self {
+        self.draft.attachments.push(attachment.into());
         self
     }
 
@@ -312,6 +325,9 @@ impl Draft {
         if !(1..=9999).contains(&occurred_at.year()) {
             return Err(RecordingError::BadTime { event, action, year: occurred_at.year() });
         }
+        if let Some(problem) = attachments_problem(&self.attachments) {
+            return Err(RecordingError::BadText { event, action, what: "the attachments", problem });
+        }
         let metadata = self.metadata?;
         let nested = metadata.values().map(depth).max().unwrap_or(0) + 1;
         if nested > DEPTH_MAX {
@@ -350,6 +366,7 @@ impl Draft {
             idempotency_key: self.key,
             occurred_at,
             throttle,
+            attachments: self.attachments,
         })
     }
 }
@@ -378,6 +395,22 @@ fn depth(value: &Value) -> usize {
         Value::Object(map) => 1 + map.values().map(depth).max().unwrap_or(0),
         _ => 0,
     }
+}
+
+fn attachments_problem(attachments: &[AttachmentId]) -> Option<String> {
+    if attachments.len() > ATTACHMENTS_MAX {
+        return Some(format!("are {}; {ATTACHMENTS_MAX} at most", attachments.len()));
+    }
+    let mut seen = HashSet::new();
+    for attachment in attachments {
+        if !attachment.is_valid() {
+            return Some("have an id that is none: a UUID in lower case, as storing gave it".to_owned());
+        }
+        if !seen.insert(attachment) {
+            return Some(format!("have {attachment} twice"));
+        }
+    }
+    None
 }
 
 fn text_problem(text: &str, most: usize) -> Option<String> {
@@ -412,6 +445,8 @@ pub struct NewEvent {
     pub occurred_at: DateTime<Utc>,
     /// What it has to pass to be recorded at all.
     pub throttle: Option<ThrottleGate>,
+    /// The files that become its own as it is recorded; no two the same.
+    pub attachments: Vec<AttachmentId>,
 }
 
 impl NewEvent {

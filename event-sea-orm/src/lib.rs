@@ -62,6 +62,7 @@
 //! | record | `issue.record(event).by(&user).save(txn)` ([`ModelEvents`], [`SaveRecording`]), [`record_many`] |
 //! | a transaction to record in | `db.transact(async \|txn\| ...)` ([`Transact`]) |
 //! | change a state, with its event | `issue.start(txn).by(&user).await` ([`StateMachine`](trait@StateMachine)) |
+//! | a file with an event | `Attachments` (feature `attachments`) |
 //! | read | `issue.feed::<IssueEvent>().page(db)`, `IssueEvent::feed()` ([`Feed`]), [`any_feed`] |
 //!
 //! The databases are features: `sqlite` (default), `postgres`, `mysql` (MariaDB too); without its feature one is refused by
@@ -73,6 +74,8 @@
 #[doc(hidden)]
 #[path = "private.rs"]
 pub mod __private;
+#[cfg(feature = "attachments")]
+mod attachments;
 mod backend;
 mod feed;
 mod inbox;
@@ -92,7 +95,11 @@ mod watch;
 
 pub use event_core;
 pub use event_derive::StateMachine;
+#[cfg(feature = "attachments")]
+pub use object_store;
 
+#[cfg(feature = "attachments")]
+pub use attachments::{Attachment, AttachmentError, Attachments, Stray, Swept};
 pub use backend::UnsupportedBackend;
 pub use feed::{
     ActorEntities, AnyEntry, AnyFeed, BadToken, Entry, EventFeed, EventNode, EventTree, Feed, FeedError, PAGE_DEFAULT,
@@ -102,8 +109,8 @@ pub use inbox::{Actor, Db, Subject, Txn, TxnPart};
 pub use key::{KeyOf, TextKey};
 pub use migration::migrate;
 pub use record::{
-    Batch, Changed, DeleteAll, EntityEvents, ModelEvents, RecordChanges, RecordError, SaveDraft, SaveRecording,
-    UpdateAll, actor_of, record_many, subject_of,
+    AttachmentRefusal, Batch, Changed, DeleteAll, EntityEvents, ModelEvents, RecordChanges, RecordError, SaveDraft,
+    SaveRecording, UpdateAll, actor_of, record_many, subject_of,
 };
 pub use row::RowError;
 pub use storage::{
@@ -152,4 +159,8 @@ mod chapters {
 
     #[doc = include_str!("../../docs/state-machines.md")]
     struct StateMachines;
+
+    #[cfg(feature = "attachments")]
+    #[doc = include_str!("../../docs/attachments.md")]
+    struct Attachments;
 }

@@ -43,6 +43,9 @@ pub enum MemoryError {
         /// The event that stands there.
         existing: EventRef,
     },
+    /// It has attachments, which need a storage.
+    #[error("the log in memory keeps no attachments: record what has some through `event-sea-orm`, on SQLite in tests")]
+    Attachments,
 }
 
 impl MemoryLog {

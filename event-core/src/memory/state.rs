@@ -45,6 +45,9 @@ impl State {
     }
 
     pub(super) fn append(&mut self, new: NewEvent, now: DateTime<Utc>) -> Result<Saved, MemoryError> {
+        if !new.attachments.is_empty() {
+            return Err(MemoryError::Attachments);
+        }
         let events = self.logs.entry(LogName::from_static(new.log)).or_default();
         if let Some(key) = &new.idempotency_key
             && let Some(existing) = events.iter().find(|event| event.idempotency_key.as_deref() == Some(key))

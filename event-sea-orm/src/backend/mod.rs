@@ -127,6 +127,10 @@ pub(crate) trait Dialect: Send + Sync {
     /// An expression: the database's time so many milliseconds from now, in a form that compares as time.
     fn clock(&self, milliseconds: u128) -> String;
 
+    /// An expression: the database's time so many milliseconds ago, in a form that compares as time.
+    #[cfg_attr(not(feature = "attachments"), allow(dead_code))]
+    fn ago(&self, milliseconds: u128) -> String;
+
     /// Asks for the highest id that the log ever gave out, as `newest`; no row if it gave out none.
     fn newest_id(&self, log: &LogName) -> Statement;
 
@@ -150,6 +154,14 @@ pub(crate) trait Dialect: Send + Sync {
         ["event_failures", "event_cursors", "event_retention"]
             .map(|table| format!("DROP TABLE IF EXISTS {table}"))
             .to_vec()
+    }
+
+    /// The statements that make the table of attachments.
+    fn attachments_up(&self) -> Vec<String>;
+
+    /// The statements that remove the table of attachments.
+    fn attachments_down(&self) -> Vec<String> {
+        vec!["DROP TABLE event_attachments".to_owned()]
     }
 
     /// The statements that make the table of batches.

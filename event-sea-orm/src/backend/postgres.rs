@@ -105,6 +105,10 @@ impl Dialect for Postgres {
         format!("clock_timestamp() + interval '{milliseconds} milliseconds'")
     }
 
+    fn ago(&self, milliseconds: u128) -> String {
+        format!("clock_timestamp() - interval '{milliseconds} milliseconds'")
+    }
+
     fn newest_id(&self, log: &LogName) -> Statement {
         let mut sql = Sql::new(self);
         sql.push("SELECT last_value AS newest FROM ").name(&ddl::sequence(log.as_str())).push(" WHERE is_called");
@@ -155,6 +159,14 @@ impl Dialect for Postgres {
 
     fn archive_up(&self, log: &str, archive: &str) -> Vec<String> {
         ddl::archive(log, archive)
+    }
+
+    fn attachments_up(&self) -> Vec<String> {
+        ddl::attachments()
+    }
+
+    fn attachments_down(&self) -> Vec<String> {
+        ddl::attachments_down()
     }
 
     fn batches_up(&self) -> Vec<String> {

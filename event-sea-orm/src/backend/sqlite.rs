@@ -117,6 +117,11 @@ impl Dialect for Sqlite {
         format!("strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now', '+{seconds}.{rest:03} seconds')")
     }
 
+    fn ago(&self, milliseconds: u128) -> String {
+        let (seconds, rest) = (milliseconds / 1_000, milliseconds % 1_000);
+        format!("strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now', '-{seconds}.{rest:03} seconds')")
+    }
+
     /// Also of rows that are gone, since the log is AUTOINCREMENT.
     fn newest_id(&self, log: &LogName) -> Statement {
         let mut sql = Sql::new(self);
@@ -160,6 +165,10 @@ impl Dialect for Sqlite {
 
     fn archive_up(&self, log: &str, archive: &str) -> Vec<String> {
         ddl::archive(log, archive)
+    }
+
+    fn attachments_up(&self) -> Vec<String> {
+        ddl::attachments()
     }
 
     fn batches_up(&self) -> Vec<String> {

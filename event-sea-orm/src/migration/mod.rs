@@ -1,5 +1,6 @@
 //! The tables, as SeaORM migrations: to be added to a user's own migrator, or run by [`migrate`].
 
+mod attachments;
 mod batches;
 mod log;
 #[cfg(feature = "mysql")]
@@ -36,16 +37,16 @@ pub use own::migrate;
 ///         migrations
 ///     }
 /// }
-/// # assert_eq!(Migrator::migrations().len(), 5);
+/// # assert_eq!(Migrator::migrations().len(), 6);
 /// ```
 ///
 /// Their names stay as they are: `m20261124_000001_event_log`, `m20261124_000002_event_tables`,
-/// `m20261125_000001_event_throttles` and `m20261125_000002_event_batches`.
+/// `m20261125_000001_event_throttles`, `m20261125_000002_event_batches` and `m20261125_000004_event_attachments`.
 ///
-/// An application with an `events` table of its own takes [`tables`], [`throttles`], [`batches`] and its own [`log`]s instead, and gives its enums
+/// An application with an `events` table of its own takes [`tables`], [`throttles`], [`batches`], [`attachments`] and its own [`log`]s instead, and gives its enums
 /// `log = "..."`.
 pub fn all() -> Vec<Box<dyn MigrationTrait>> {
-    vec![log(event_core::SHARED_LOG), tables(), throttles(), batches()]
+    vec![log(event_core::SHARED_LOG), tables(), throttles(), batches(), attachments()]
 }
 
 /// The tables that all logs share: `event_cursors` and `event_failures`.
@@ -56,6 +57,11 @@ pub fn tables() -> Box<dyn MigrationTrait> {
 /// The table of batches, `event_batches`.
 pub fn batches() -> Box<dyn MigrationTrait> {
     Box::new(batches::Batches)
+}
+
+/// The table of attachments, `event_attachments`.
+pub fn attachments() -> Box<dyn MigrationTrait> {
+    Box::new(attachments::Attachments)
 }
 
 /// The table of throttles, `event_throttles`. A row whose `until` is past does nothing, and may be deleted at any time.

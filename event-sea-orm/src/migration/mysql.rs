@@ -1,5 +1,6 @@
 //! The tables on MySQL and MariaDB.
 
+use super::attachments::{CHANGED, CHECKS, DELETED, Same};
 use super::who::Who;
 
 /// The rows of a log's slots.
@@ -212,4 +213,44 @@ pub(crate) fn batches() -> Vec<String> {
     KEY event_batches_parent (parent_id)
 ) {TABLE}"#
     )]
+}
+
+/// Attachments. Made under a name that nobody else has, as a log is, so that the table is never without its triggers.
+pub(crate) fn attachments() -> Vec<String> {
+    let allowed = Same("<=>").allowed();
+    let refuse = |why| format!("SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = '{why}'");
+    vec![
+        "DROP TABLE IF EXISTS `event_attachments~`".to_owned(),
+        format!(
+            r"CREATE TABLE `event_attachments~` (
+    id varchar(36) NOT NULL PRIMARY KEY,
+    name varchar(255) NOT NULL,
+    content_type varchar(255) NOT NULL,
+    path varchar(255) NOT NULL,
+    state varchar(16) NOT NULL,
+    size bigint NULL,
+    sha256 char(64) NULL,
+    log varchar(64) NULL,
+    event_id bigint NULL,
+    created_at datetime(6) NOT NULL DEFAULT (utc_timestamp(6)),
+    KEY event_attachments_event (log, event_id),
+    KEY event_attachments_pending (event_id, created_at),
+    KEY event_attachments_removing (state, id),
+    {CHECKS}
+) {TABLE}"
+        ),
+        format!(
+            "CREATE TRIGGER event_attachments_update BEFORE UPDATE ON `event_attachments~` FOR EACH ROW BEGIN
+    IF NOT ({allowed}) THEN {}; END IF;
+END",
+            refuse(CHANGED)
+        ),
+        format!(
+            "CREATE TRIGGER event_attachments_delete BEFORE DELETE ON `event_attachments~` FOR EACH ROW BEGIN
+    IF OLD.state <> 'removing' THEN {}; END IF;
+END",
+            refuse(DELETED)
+        ),
+        "RENAME TABLE `event_attachments~` TO event_attachments".to_owned(),
+    ]
 }

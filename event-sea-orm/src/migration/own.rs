@@ -10,7 +10,7 @@ use sea_orm::{
 };
 use sea_orm_migration::{MigrationTrait, MigratorTraitSelf, SchemaManager};
 
-use super::{batches, log, tables, throttles};
+use super::{attachments, batches, log, tables, throttles};
 use crate::backend::dialect;
 use crate::transact;
 
@@ -68,7 +68,7 @@ impl MigratorTraitSelf for OwnMigrator {
     fn migrations(&self) -> Vec<Box<dyn MigrationTrait>> {
         let shared = self.logs.iter().filter(|name| *name == SHARED_LOG).map(|name| log(name));
         let others = self.logs.iter().filter(|name| *name != SHARED_LOG).map(|name| log(name));
-        shared.chain([tables(), throttles(), batches()]).chain(others).collect()
+        shared.chain([tables(), throttles(), batches(), attachments()]).chain(others).collect()
     }
 
     fn migration_table_name(&self) -> DynIden {

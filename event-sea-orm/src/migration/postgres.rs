@@ -1,5 +1,6 @@
 //! The tables on PostgreSQL.
 
+use super::attachments::{CHANGED, CHECKS, DELETED, Same};
 use super::who::Who;
 
 /// The sequence that gives a log its ids.
@@ -196,4 +197,63 @@ pub(crate) fn batches() -> Vec<String> {
         .to_owned(),
         "CREATE INDEX event_batches_parent ON event_batches (parent_id)".to_owned(),
     ]
+}
+
+/// Attachments. That the event of a claimed one is gone is asked of its log: by EXECUTE, since which log differs from row to row.
+pub(crate) fn attachments() -> Vec<String> {
+    let allowed = Same("IS NOT DISTINCT FROM").allowed();
+    vec![
+        format!(
+            r#"CREATE TABLE event_attachments (
+    id varchar(36) COLLATE "C" NOT NULL PRIMARY KEY,
+    name varchar(255) NOT NULL,
+    content_type varchar(255) NOT NULL,
+    path varchar(255) NOT NULL,
+    state varchar(16) NOT NULL,
+    size bigint NULL,
+    sha256 char(64) NULL,
+    log varchar(64) COLLATE "C" NULL,
+    event_id bigint NULL,
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    {CHECKS}
+)"#
+        ),
+        "CREATE INDEX event_attachments_event ON event_attachments (log, event_id) WHERE event_id IS NOT NULL"
+            .to_owned(),
+        "CREATE INDEX event_attachments_pending ON event_attachments (created_at) WHERE event_id IS NULL".to_owned(),
+        "CREATE INDEX event_attachments_removing ON event_attachments (id) WHERE state = 'removing'".to_owned(),
+        format!(
+            r#"CREATE OR REPLACE FUNCTION event_attachments_append_only() RETURNS trigger LANGUAGE plpgsql AS $$ DECLARE
+    recorded boolean;
+BEGIN
+    IF TG_OP = 'DELETE' AND OLD.state = 'removing' THEN
+        RETURN OLD;
+    ELSIF TG_OP <> 'UPDATE' THEN
+        RAISE EXCEPTION '{DELETED}';
+    ELSIF NOT ({allowed}) THEN
+        RAISE EXCEPTION '{CHANGED}';
+    END IF;
+    IF NEW.state = 'removing' AND OLD.event_id IS NOT NULL THEN
+        EXECUTE format('SELECT EXISTS (SELECT FROM %I WHERE id = $1)', OLD.log) INTO recorded USING OLD.event_id;
+        IF recorded THEN
+            RAISE EXCEPTION '{DELETED}';
+        END IF;
+    END IF;
+    RETURN NEW;
+END $$"#
+        ),
+        "CREATE TRIGGER event_attachments_no_update BEFORE UPDATE ON event_attachments
+    FOR EACH ROW EXECUTE FUNCTION event_attachments_append_only()"
+            .to_owned(),
+        "CREATE TRIGGER event_attachments_no_delete BEFORE DELETE ON event_attachments
+    FOR EACH ROW EXECUTE FUNCTION event_attachments_append_only()"
+            .to_owned(),
+        "CREATE TRIGGER event_attachments_no_empty BEFORE TRUNCATE ON event_attachments
+    FOR EACH STATEMENT EXECUTE FUNCTION event_attachments_append_only()"
+            .to_owned(),
+    ]
+}
+
+pub(crate) fn attachments_down() -> Vec<String> {
+    vec!["DROP TABLE event_attachments".to_owned(), "DROP FUNCTION event_attachments_append_only()".to_owned()]
 }

@@ -1,5 +1,6 @@
 //! The tables on SQLite.
 
+use super::attachments::{CHANGED, CHECKS, DELETED, Same};
 use super::who::Who;
 
 /// A log.
@@ -161,5 +162,53 @@ pub(crate) fn batches() -> Vec<String> {
 )"#
         .to_owned(),
         "CREATE INDEX event_batches_parent ON event_batches (parent_id)".to_owned(),
+    ]
+}
+
+/// Attachments. `INSERT OR REPLACE` deletes without firing DELETE triggers, hence the last one.
+pub(crate) fn attachments() -> Vec<String> {
+    let allowed = Same("IS").allowed();
+    vec![
+        format!(
+            r#"CREATE TABLE event_attachments (
+    id varchar(36) NOT NULL PRIMARY KEY,
+    name varchar(255) NOT NULL,
+    content_type varchar(255) NOT NULL,
+    path varchar(255) NOT NULL,
+    state varchar(16) NOT NULL,
+    size bigint NULL,
+    sha256 char(64) NULL,
+    log varchar(64) NULL,
+    event_id bigint NULL,
+    created_at timestamp_with_timezone_text NOT NULL
+        DEFAULT (replace(strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now'), '.000+', '+')),
+    {CHECKS}
+)"#
+        ),
+        "CREATE INDEX event_attachments_event ON event_attachments (log, event_id) WHERE event_id IS NOT NULL"
+            .to_owned(),
+        "CREATE INDEX event_attachments_pending ON event_attachments (created_at) WHERE event_id IS NULL".to_owned(),
+        "CREATE INDEX event_attachments_removing ON event_attachments (id) WHERE state = 'removing'".to_owned(),
+        format!(
+            "CREATE TRIGGER event_attachments_no_update BEFORE UPDATE ON event_attachments
+WHEN NOT ({allowed})
+BEGIN
+    SELECT RAISE(ABORT, '{CHANGED}');
+END"
+        ),
+        format!(
+            "CREATE TRIGGER event_attachments_no_delete BEFORE DELETE ON event_attachments
+WHEN OLD.state <> 'removing'
+BEGIN
+    SELECT RAISE(ABORT, '{DELETED}');
+END"
+        ),
+        format!(
+            "CREATE TRIGGER event_attachments_no_replace BEFORE INSERT ON event_attachments
+WHEN EXISTS (SELECT 1 FROM event_attachments WHERE id = NEW.id)
+BEGIN
+    SELECT RAISE(ABORT, '{CHANGED}');
+END"
+        ),
     ]
 }

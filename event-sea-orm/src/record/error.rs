@@ -1,6 +1,6 @@
 //! What can go wrong when an event is recorded.
 
-use event_core::{EventRef, RecordingError};
+use event_core::{AttachmentId, EventRef, RecordingError};
 use sea_orm::{ConnAcquireErr, DbErr};
 
 use crate::backend::{Dialect, Trouble, UnsupportedBackend};
@@ -50,6 +50,16 @@ pub enum RecordError {
         /// The log.
         log: String,
     },
+    /// A file can't be attached to the event.
+    #[error("this `{action}` event can't be recorded: its attachment {id} {refusal}")]
+    Attachment {
+        /// The action.
+        action: &'static str,
+        /// The attachment.
+        id: AttachmentId,
+        /// Why.
+        refusal: AttachmentRefusal,
+    },
     /// The log's table is missing.
     #[error(
         "the log `{log}` has no table in this database; run `event_sea_orm::migrate(&db)`, or add \
@@ -89,6 +99,30 @@ pub enum RecordError {
     /// Anything else that the database says.
     #[error(transparent)]
     Db(#[from] DbErr),
+}
+
+/// Why a file can't be attached to an event.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AttachmentRefusal {
+    /// There is none of that id.
+    #[error(
+        "is not in the database: it was never stored there, or a sweep removed it because nobody attached it in time. Store it \
+         (again), before the transaction begins"
+    )]
+    Unknown,
+    /// Another event has it.
+    #[error("is attached to event {event} already, and an attachment belongs to one event: store the file once more")]
+    Attached {
+        /// The event that has it.
+        event: EventRef,
+    },
+    /// Its upload is under way, or was cut short.
+    #[error("is not stored as a whole (yet): attach it when `store` has returned")]
+    NotStored,
+    /// A sweep came first.
+    #[error("is being removed by a sweep, because nobody attached it in time: store it again")]
+    Swept,
 }
 
 impl RecordError {

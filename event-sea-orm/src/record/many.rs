@@ -6,7 +6,7 @@ use chrono::Utc;
 use event_core::{Draft, EventRef, NewEvent, Saved};
 use sea_orm::{ConnectionTrait, DbErr, TransactionTrait};
 
-use super::{RecordError, insert, throttle, whole};
+use super::{RecordError, attach, insert, throttle, whole};
 use crate::backend::{Dialect, dialect};
 use crate::wake;
 
@@ -78,7 +78,12 @@ pub(super) async fn in_transaction<C: ConnectionTrait>(
         }
     }
     // Every chunk filled its places.
-    saved.into_iter().collect::<Option<Vec<_>>>().ok_or(RecordError::Db(DbErr::RecordNotInserted))
+    let saved: Option<Vec<_>> = saved.into_iter().collect();
+    let saved = saved.ok_or(RecordError::Db(DbErr::RecordNotInserted))?;
+    for (event, saved) in events.iter().zip(&saved) {
+        attach::attach(conn, dialect, event, saved).await?;
+    }
+    Ok(saved)
 }
 
 /// Writes the events at `chunk`, all of `log`, and fills their places in `saved`.

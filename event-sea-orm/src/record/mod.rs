@@ -1,6 +1,7 @@
 //! Recording: from a loaded model and an event to one row of a log, in the caller's own transaction.
 
 mod all;
+pub(crate) mod attach;
 mod batch;
 mod changes;
 mod counted;
@@ -17,7 +18,7 @@ use sea_orm::{ConnectionTrait, ModelTrait, TransactionTrait};
 pub use all::{Changed, DeleteAll, EntityEvents, UpdateAll};
 pub use batch::Batch;
 pub use changes::RecordChanges;
-pub use error::RecordError;
+pub use error::{AttachmentRefusal, RecordError};
 pub use many::record_many;
 
 use crate::feed::Feed;
@@ -140,8 +141,8 @@ pub trait SaveRecording<E: DomainEvent>: Sized {
         U::Entity: ActorOf<E>,
         KeyOf<U::Entity>: TextKey;
 
-    /// Writes the event: one statement, a second one only when its idempotency key exists already. One with a throttle is written as
-    /// a whole with it, in a transaction of their own, which inside a transaction is a savepoint.
+    /// Writes the event: one statement, a second one only when its idempotency key exists already. One with a throttle or
+    /// with attachments is written as a whole with them, in a transaction of their own, which inside a transaction is a savepoint.
     ///
     /// On a transaction it is part of it; on a connection it is committed at once.
     ///

@@ -1,10 +1,10 @@
-//! One event: one statement, one round trip; with a throttle, both as a whole.
+//! One event: one statement, one round trip; with a throttle or attachments, all of it as a whole.
 
 use chrono::Utc;
 use event_core::{Draft, EventRef, NewEvent, Saved};
 use sea_orm::{ConnectionTrait, DbErr, TransactionTrait};
 
-use super::{RecordError, insert, throttle, whole};
+use super::{RecordError, attach, insert, throttle, whole};
 use crate::backend::{Dialect, dialect};
 use crate::wake;
 
@@ -17,8 +17,8 @@ where
 {
     let event = draft.finish(Utc::now())?;
     let dialect = dialect(conn.get_database_backend())?;
-    let saved = if event.throttle.is_some() {
-        // Both or neither: a throttle that is taken by no event would keep the next ones out.
+    let saved = if event.throttle.is_some() || !event.attachments.is_empty() {
+        // All or nothing: a throttle that is taken by no event would keep the next ones out.
         let transaction = whole::begin(conn, dialect, event.log).await?;
         let worked = write_in(&transaction, dialect, &event).await;
         whole::end(transaction, dialect, event.log, worked).await?
@@ -31,16 +31,18 @@ where
     Ok(saved)
 }
 
-/// In a transaction that is around more than this event: passes its throttle, if it has one, and writes it.
+/// In a transaction that is around more than this event: passes its throttle, if it has one, writes it, and attaches what is to be.
 pub(crate) async fn write_in<C: ConnectionTrait>(
     conn: &C,
     dialect: &dyn Dialect,
     event: &NewEvent,
 ) -> Result<Saved, RecordError> {
-    match throttle::pass(conn, dialect, event).await? {
-        Some(ended) => Ok(ended),
-        None => write(conn, dialect, event).await,
-    }
+    let saved = match throttle::pass(conn, dialect, event).await? {
+        Some(ended) => ended,
+        None => write(conn, dialect, event).await?,
+    };
+    attach::attach(conn, dialect, event, &saved).await?;
+    Ok(saved)
 }
 
 async fn write<C: ConnectionTrait>(conn: &C, dialect: &dyn Dialect, event: &NewEvent) -> Result<Saved, RecordError> {

@@ -8,6 +8,7 @@
 mod kind;
 mod macros;
 pub mod models;
+pub mod objects;
 pub mod proxy;
 pub mod raw;
 mod schema;

@@ -38,7 +38,7 @@ async fn twice_is_once(db: &TestDb) {
     migrate(db).await.unwrap();
     assert_eq!(db.schema().await, schema);
     assert_eq!(db.number("SELECT count(*) FROM events").await, 1);
-    assert_eq!(db.number("SELECT count(*) FROM event_migrations").await, 5);
+    assert_eq!(db.number("SELECT count(*) FROM event_migrations").await, 6);
 }
 
 async fn several_programs_may_start_at_once(db: &TestDb) {
@@ -50,7 +50,7 @@ async fn several_programs_may_start_at_once(db: &TestDb) {
     for task in tasks {
         task.await.unwrap().unwrap();
     }
-    assert_eq!(db.number("SELECT count(*) FROM event_migrations").await, 5);
+    assert_eq!(db.number("SELECT count(*) FROM event_migrations").await, 6);
 }
 
 async fn a_users_own_migrator_makes_the_same_and_takes_it_back(ours: &TestDb) {
@@ -67,6 +67,7 @@ async fn a_users_own_migrator_makes_the_same_and_takes_it_back(ours: &TestDb) {
             "m20261124_000003_event_log_audit_events",
             "m20261125_000001_event_throttles",
             "m20261125_000002_event_batches",
+            "m20261125_000004_event_attachments",
         ]
     );
     Migrator::down(&*users, None).await.unwrap();

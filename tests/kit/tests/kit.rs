@@ -388,6 +388,14 @@ async fn an_idempotency_key_names_one_event() {
 }
 
 #[tokio::test]
+async fn attachments_need_a_storage() {
+    let log = MemoryLog::new();
+    let attached = comment(4).by_system().attach("01997d3e-0000-7000-8000-000000000000");
+    assert_eq!(log.record(attached).unwrap_err(), MemoryError::Attachments);
+    assert_eq!(log.events("events").len(), 0);
+}
+
+#[tokio::test]
 async fn a_wrong_recording_is_refused_and_nothing_stands_in_the_log() {
     let log = MemoryLog::new();
     let refused = |recording: event_core::Recording<IssueEvent>| match log.record(recording).unwrap_err() {

@@ -132,6 +132,10 @@ impl Dialect for MySql {
         format!("utc_timestamp(6) + INTERVAL {} MICROSECOND", milliseconds.saturating_mul(1_000))
     }
 
+    fn ago(&self, milliseconds: u128) -> String {
+        format!("utc_timestamp(6) - INTERVAL {} MICROSECOND", milliseconds.saturating_mul(1_000))
+    }
+
     fn newest_id(&self, log: &LogName) -> Statement {
         let mut sql = Sql::new(self);
         sql.push("SELECT CAST(greatest(coalesce((SELECT max(id) FROM ").name(log.as_str()).push("), 0), ");
@@ -184,6 +188,10 @@ impl Dialect for MySql {
 
     fn archive_up(&self, log: &str, archive: &str) -> Vec<String> {
         ddl::archive(log, archive)
+    }
+
+    fn attachments_up(&self) -> Vec<String> {
+        ddl::attachments()
     }
 
     fn batches_up(&self) -> Vec<String> {

@@ -1,0 +1,223 @@
+//! The sweep: what nobody attached, and what belonged to events that are gone.
+//!
+//! A row is claimed first, by an UPDATE that is committed: from then on nobody can attach it. Then its object is deleted, then the
+//! row. What is cut short in between is a claimed row, with which the next sweep goes on.
+
+use std::time::Duration;
+
+use event_core::AttachmentId;
+use futures_util::{StreamExt as _, stream};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, QueryResult, TransactionTrait};
+
+use super::{AttachmentError, Attachments};
+use crate::backend::{Dialect, Sql, dialect};
+use crate::transact;
+
+/// So many rows are claimed, and so many removed, in one transaction.
+const BATCH: i64 = 100;
+
+/// So many objects are deleted at once.
+const AT_ONCE: usize = 8;
+
+/// So many failures are told in their own words.
+const TOLD: usize = 100;
+
+/// A hundred years: what every database can subtract from its time.
+const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
+/// What a sweep did.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct Swept {
+    /// How many attachments it removed.
+    pub removed: u64,
+    /// How many bytes they had; of an upload that was cut short nobody knows.
+    pub bytes: u64,
+    /// How many it could not remove. The next sweep tries them again.
+    pub failed: u64,
+    /// Why: the first hundred failures.
+    pub failures: Vec<AttachmentError>,
+}
+
+impl Swept {
+    fn fail(&mut self, failure: AttachmentError) {
+        self.failed += 1;
+        if self.failures.len() < TOLD {
+            self.failures.push(failure);
+        }
+    }
+}
+
+impl Attachments {
+    /// Removes what nobody attached within this time, by the database's clock, and what belonged to events that are gone from their
+    /// logs. One that a transaction is just attaching is left alone, however old it is.
+    ///
+    /// The time has to be longer than the longest upload and the transaction after it: an upload that is swept away in the middle
+    /// is [`AttachmentError::SweptAway`]. Call it once in a while, from as many programs as like; what one did not end the next
+    /// one does.
+    ///
+    /// # Errors
+    /// What the database says. What the store says of a single object stands in the report, and the others are removed.
+    pub async fn sweep(&self, older_than: Duration) -> Result<Swept, AttachmentError> {
+        let sweep = Sweep { attachments: self, dialect: dialect(self.db.get_database_backend())? };
+        let mut swept = Swept::default();
+        while sweep.claim_unattached(older_than.min(LONGEST)).await? {}
+        for log in sweep.logs().await? {
+            if let Err(source) = sweep.claim_orphans(&log).await {
+                swept.fail(AttachmentError::Log { log, source });
+            }
+        }
+        sweep.remove_claimed(&mut swept).await?;
+        Ok(swept)
+    }
+}
+
+struct Sweep<'a> {
+    attachments: &'a Attachments,
+    dialect: &'static dyn Dialect,
+}
+
+/// A row that is claimed.
+struct Claimed {
+    id: AttachmentId,
+    path: String,
+    size: Option<i64>,
+}
+
+impl Sweep<'_> {
+    /// Claims some of what nobody attached; false if there is none.
+    ///
+    /// What another transaction has locked is left out: it is being attached, or claimed by another sweep.
+    async fn claim_unattached(&self, older_than: Duration) -> Result<bool, AttachmentError> {
+        let db = &self.attachments.db;
+        let transaction = db.begin_with_options(transact::options_for_handlers(db)).await;
+        let transaction = transaction.map_err(|error| self.failed(error))?;
+        match self.claim_some(&transaction, older_than).await {
+            Ok(claimed) => {
+                transact::commit(transaction).await.map_err(|error| self.failed(error))?;
+                Ok(claimed)
+            }
+            Err(error) => {
+                // The first error says more.
+                let _ = transact::roll_back(transaction).await;
+                Err(self.failed(error))
+            }
+        }
+    }
+
+    async fn claim_some(&self, transaction: &DatabaseTransaction, older_than: Duration) -> Result<bool, DbErr> {
+        let mut sql = self.sql();
+        sql.push("SELECT id FROM event_attachments WHERE event_id IS NULL AND state <> 'removing' AND created_at <= ");
+        sql.push(&self.dialect.ago(older_than.as_millis())).push(" ORDER BY created_at, id LIMIT ").bind(BATCH);
+        sql.push(self.dialect.lock_rows(false));
+        let rows = transaction.query_all_raw(sql.statement(transaction.get_database_backend())).await?;
+        let ids = ids(&rows)?;
+        if ids.is_empty() {
+            return Ok(false);
+        }
+        let mut sql = self.sql();
+        sql.push("UPDATE event_attachments SET state = 'removing' WHERE event_id IS NULL AND id IN ").list(ids);
+        transaction.execute_raw(sql.statement(transaction.get_database_backend())).await?;
+        Ok(true)
+    }
+
+    /// The logs whose events have attachments.
+    async fn logs(&self) -> Result<Vec<String>, AttachmentError> {
+        let mut sql = self.sql();
+        sql.push("SELECT DISTINCT log FROM event_attachments WHERE event_id IS NOT NULL");
+        let rows = self.query(sql).await.map_err(|error| self.failed(error))?;
+        let logs: Result<Vec<_>, _> = rows.iter().map(|row| row.try_get("", "log")).collect();
+        logs.map_err(|error| self.failed(error))
+    }
+
+    /// Claims all whose events are gone from this log. An id is never given out again, so that what is gone stays gone, and what an
+    /// event has is seen with the event or not at all: one statement is one snapshot.
+    async fn claim_orphans(&self, log: &str) -> Result<(), DbErr> {
+        let mut from = 0_i64;
+        loop {
+            let mut sql = self.sql();
+            sql.push("SELECT file.id, file.event_id FROM event_attachments AS file WHERE file.log = ").bind(log);
+            sql.push(" AND file.event_id >= ")
+                .bind(from)
+                .push(" AND file.state = 'stored' AND NOT EXISTS (SELECT 1 FROM ");
+            sql.name(log).push(" AS log WHERE log.id = file.event_id) ORDER BY file.event_id LIMIT ").bind(BATCH);
+            let rows = self.query(sql).await?;
+            let Some(last) = rows.last() else { return Ok(()) };
+            from = last.try_get("", "event_id")?;
+            let mut sql = self.sql();
+            sql.push("UPDATE event_attachments SET state = 'removing' WHERE state = 'stored' AND log = ").bind(log);
+            sql.push(" AND id IN ").list(ids(&rows)?);
+            let db = &self.attachments.db;
+            db.execute_raw(sql.statement(db.get_database_backend())).await?;
+        }
+    }
+
+    /// Removes all that is claimed, by this sweep or an earlier one: the object, then the row.
+    async fn remove_claimed(&self, swept: &mut Swept) -> Result<(), AttachmentError> {
+        let mut after = String::new();
+        loop {
+            let claimed = self.claimed(&after).await.map_err(|error| self.failed(error))?;
+            let Some(last) = claimed.last() else { return Ok(()) };
+            after = last.id.to_string();
+            let deleted = stream::iter(claimed).map(|claimed| async move {
+                let deleted = self.attachments.objects.delete(&claimed.id, &claimed.path).await;
+                deleted.map(|()| claimed)
+            });
+            let deleted: Vec<_> = deleted.buffer_unordered(AT_ONCE).collect().await;
+            let mut gone = Vec::new();
+            for deleted in deleted {
+                match deleted {
+                    Ok(claimed) => gone.push(claimed),
+                    Err(failure) => swept.fail(failure),
+                }
+            }
+            self.delete_rows(&gone, swept).await.map_err(|error| self.failed(error))?;
+        }
+    }
+
+    async fn claimed(&self, after: &str) -> Result<Vec<Claimed>, DbErr> {
+        let mut sql = self.sql();
+        sql.push("SELECT id, path, size FROM event_attachments WHERE state = 'removing' AND id > ").bind(after);
+        sql.push(" ORDER BY id LIMIT ").bind(BATCH);
+        let rows = self.query(sql).await?;
+        let claimed = |row: &QueryResult| {
+            let id: String = row.try_get("", "id")?;
+            Ok(Claimed { id: id.into(), path: row.try_get("", "path")?, size: row.try_get("", "size")? })
+        };
+        rows.iter().map(claimed).collect()
+    }
+
+    /// Each by itself, so that of two sweeps at once each tells what it removed itself.
+    async fn delete_rows(&self, gone: &[Claimed], swept: &mut Swept) -> Result<(), DbErr> {
+        let transaction = self.attachments.db.begin_with_options(transact::options()).await?;
+        let (mut removed, mut bytes) = (0, 0);
+        for claimed in gone {
+            let mut sql = self.sql();
+            sql.push("DELETE FROM event_attachments WHERE state = 'removing' AND id = ").bind(claimed.id.as_str());
+            let done = transaction.execute_raw(sql.statement(transaction.get_database_backend())).await?;
+            removed += done.rows_affected();
+            bytes += done.rows_affected() * claimed.size.and_then(|size| u64::try_from(size).ok()).unwrap_or(0);
+        }
+        transact::commit(transaction).await?;
+        swept.removed += removed;
+        swept.bytes += bytes;
+        Ok(())
+    }
+
+    fn sql(&self) -> Sql<'static> {
+        Sql::new(self.dialect)
+    }
+
+    async fn query(&self, sql: Sql<'_>) -> Result<Vec<QueryResult>, DbErr> {
+        let db = &self.attachments.db;
+        db.query_all_raw(sql.statement(db.get_database_backend())).await
+    }
+
+    fn failed(&self, error: DbErr) -> AttachmentError {
+        AttachmentError::of(self.dialect, error)
+    }
+}
+
+fn ids(rows: &[QueryResult]) -> Result<Vec<String>, DbErr> {
+    rows.iter().map(|row| row.try_get("", "id")).collect()
+}
