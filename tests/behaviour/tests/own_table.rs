@@ -519,7 +519,7 @@ async fn a_guard_knows_its_events(db: &TestDb) {
     let (ada, ticket) = (person(db, "Ada").await, ticket(db, "Broken").await);
     let document = document::ActiveModel { id: Set(Uuid::from_u128(7)) };
     let watch = Watch::over::<ticket::Entity, TicketEvent>().and::<document::Entity, DocumentEvent>();
-    let watching = watch.begin(&**db).await.unwrap();
+    let watching = watch.begin(db).await.unwrap();
     db.transact(async |txn| {
         let mut change = ticket.clone().into_active_model();
         change.title = Set("Mended".to_owned());

@@ -243,7 +243,7 @@ fn escaped(checked: Result<(), WatchError>) -> Vec<String> {
 
 async fn the_guard_finds_what_escapes(db: &TestDb) {
     let issues = issues(db, &["a", "b"]).await;
-    let watching = watch().and::<user::Entity, AccountEvent>().begin(&**db).await.unwrap();
+    let watching = watch().and::<user::Entity, AccountEvent>().begin(db).await.unwrap();
     watching.check().await.unwrap();
 
     // Bulk writes that no audit sees; what does not change anything is no change.
@@ -284,14 +284,14 @@ async fn the_guard_finds_what_escapes(db: &TestDb) {
     issue::Entity::delete_many().exec(&txn).await.unwrap();
     txn.rollback().await.unwrap();
     watching.check().await.unwrap();
-    let worked = watch().run(&**db, async { issue::Entity::delete_many().exec(&**db).await.unwrap() }).await;
+    let worked = watch().run(db, async { issue::Entity::delete_many().exec(&**db).await.unwrap() }).await;
     assert!(matches!(worked, Err(WatchError::Unrecorded(_))), "{worked:?}");
-    assert_eq!(watch().run(&**db, async { 7 }).await.unwrap(), 7);
+    assert_eq!(watch().run(db, async { 7 }).await.unwrap(), 7);
 }
 
 async fn the_guard_tells_transactions_apart(db: &TestDb) {
     let issues = issues(db, &["a"]).await;
-    let watching = watch().begin(&**db).await.unwrap();
+    let watching = watch().begin(db).await.unwrap();
     let change = async |title: &str| {
         issue::ActiveModel { id: Set(1), title: Set(title.to_owned()) }.update(&**db).await.unwrap();
     };
@@ -354,7 +354,7 @@ async fn devices(db: &TestDb) -> device::Model {
 async fn the_guard_lets_columns_be(db: &TestDb) {
     let device = devices(db).await;
     let watch = Watch::default().except::<device::Entity, DeviceEvent>([device::Column::Seen]);
-    let watching = watch.begin(&**db).await.unwrap();
+    let watching = watch.begin(db).await.unwrap();
     let seen = device::ActiveModel { id: Set(device.id), seen: Set(1), ..Default::default() };
     seen.update(&**db).await.unwrap();
     watching.check().await.unwrap();
