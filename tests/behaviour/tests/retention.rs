@@ -29,6 +29,7 @@ on_every_database! {
     throttles_that_ended_go_too
     ids_go_on_and_new_inboxes_take_what_is_left
     two_at_once_do_it_once
+    a_run_that_is_cut_off_leaves_whole_batches
     beside_live_traffic_nothing_is_lost_and_nothing_done_twice
 }
 
@@ -289,6 +290,28 @@ async fn two_at_once_do_it_once(db: &TestDb) {
     let deleted = [one, two].map(|report| report.unwrap().logs[&LogName::from("events")].deleted);
     assert_eq!(deleted.iter().sum::<u64>(), 39);
     assert_eq!(ids(db).await, [40]);
+}
+
+async fn a_run_that_is_cut_off_leaves_whole_batches(db: &TestDb) {
+    recorded(db, 60).await;
+    let small = everything().log("events").batch(2).archive_in_table();
+    // Its table is there before the first cut.
+    everything().log("events").only::<IssueEvent>([]).archive_in_table().run(&**db).await.unwrap();
+    let (mut cut, mut wait) = (0, 2);
+    loop {
+        let ended = tokio::time::timeout(Duration::from_millis(wait), small.run(&**db)).await;
+        let left = ids(db).await;
+        let archived = db.rows("SELECT id FROM events_archive ORDER BY id").await;
+        let all: Vec<_> = archived.iter().map(|id| id.parse::<i64>().unwrap()).chain(left).collect();
+        assert_eq!(all, (1..=60).collect::<Vec<_>>(), "after {cut} cuts");
+        assert_eq!(db.number("SELECT count(*) FROM event_retention").await, 0);
+        match ended {
+            Ok(report) => break drop(report.unwrap()),
+            Err(_) => (cut, wait) = (cut + 1, wait + 3),
+        }
+    }
+    assert!(cut > 0);
+    assert_eq!(ids(db).await, [60]);
 }
 
 /// Recorders, every third of which is rolled back, an inbox at work, and retention that takes whatever it may.
