@@ -178,11 +178,12 @@ impl Watching {
             _ => "SELECT id, id AS tx, source, kind, row_id, operation FROM event_watch ORDER BY id",
         };
         let rows = self.db.query_all_raw(Statement::from_string(backend, select)).await?;
-        let mut seen = rows.iter().map(verdict::seen).collect::<Result<Vec<_>, _>>()?;
+        let seen = rows.iter().map(verdict::seen).collect::<Result<Vec<_>, _>>()?;
         #[cfg(feature = "sqlite")]
-        if backend == DbBackend::Sqlite {
-            seen.iter_mut().for_each(|row| row.transaction = self.commits.transaction(row.id));
-        }
+        let seen: Vec<_> = match backend {
+            DbBackend::Sqlite => seen.into_iter().map(|row| row.of(self.commits.transaction(row.id))).collect(),
+            _ => seen,
+        };
         if let Some(last) = seen.iter().map(|row| row.id).max() {
             self.db.execute_unprepared(&format!("DELETE FROM event_watch WHERE id <= {last}")).await?;
         }

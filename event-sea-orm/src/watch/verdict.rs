@@ -39,13 +39,21 @@ pub(super) const EVENT: &str = "EVENT";
 /// A row of `event_watch`.
 pub(super) struct Seen {
     pub(super) id: i64,
-    pub(super) transaction: i64,
+    transaction: i64,
     /// The table that changed.
     table: String,
     /// The kind of subject.
     kind: String,
     row: String,
     operation: String,
+}
+
+impl Seen {
+    /// The same, of that transaction.
+    #[cfg(feature = "sqlite")]
+    pub(super) fn of(self, transaction: i64) -> Self {
+        Self { transaction, ..self }
+    }
 }
 
 pub(super) fn seen(row: &QueryResult) -> Result<Seen, DbErr> {
