@@ -31,7 +31,7 @@ fn a_machine_full_of_errors_is_declared_all_the_same() {
         #[transition(start, from(Open), to = Closed)]
         enum Status {
             Open,
-            Closed(u8),
+            Closed,
         }
     });
     insta::assert_snapshot!(pretty(expansion));
