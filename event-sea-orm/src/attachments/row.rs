@@ -56,12 +56,14 @@ pub(super) async fn select(
         );
         sql.push("WHERE state = 'stored' AND ");
         condition(&mut sql);
-        sql.push(" ORDER BY id");
         sql.statement(backend)
     };
     let failed = |error| AttachmentError::of(dialect, error);
     let rows = db.query_all_raw(statement).await.map_err(failed)?;
-    rows.iter().map(attachment).collect::<Result<_, _>>().map_err(failed)
+    let mut attachments: Vec<_> = rows.iter().map(attachment).collect::<Result<_, _>>().map_err(failed)?;
+    // Not by the database, which might walk the primary key for it.
+    attachments.sort_by(|a, b| a.id.cmp(&b.id));
+    Ok(attachments)
 }
 
 fn attachment(row: &QueryResult) -> Result<Attachment, DbErr> {

@@ -220,7 +220,8 @@ pub(crate) fn attachments() -> Vec<String> {
         ),
         "CREATE INDEX event_attachments_event ON event_attachments (log, event_id) WHERE event_id IS NOT NULL"
             .to_owned(),
-        "CREATE INDEX event_attachments_pending ON event_attachments (created_at) WHERE event_id IS NULL".to_owned(),
+        "CREATE INDEX event_attachments_pending ON event_attachments (created_at, id) WHERE event_id IS NULL"
+            .to_owned(),
         "CREATE INDEX event_attachments_removing ON event_attachments (id) WHERE state = 'removing'".to_owned(),
         format!(
             r#"CREATE OR REPLACE FUNCTION event_attachments_append_only() RETURNS trigger LANGUAGE plpgsql AS $$ DECLARE

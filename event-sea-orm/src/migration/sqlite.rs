@@ -187,7 +187,8 @@ pub(crate) fn attachments() -> Vec<String> {
         ),
         "CREATE INDEX event_attachments_event ON event_attachments (log, event_id) WHERE event_id IS NOT NULL"
             .to_owned(),
-        "CREATE INDEX event_attachments_pending ON event_attachments (created_at) WHERE event_id IS NULL".to_owned(),
+        "CREATE INDEX event_attachments_pending ON event_attachments (created_at, id) WHERE event_id IS NULL"
+            .to_owned(),
         "CREATE INDEX event_attachments_removing ON event_attachments (id) WHERE state = 'removing'".to_owned(),
         format!(
             "CREATE TRIGGER event_attachments_no_update BEFORE UPDATE ON event_attachments
