@@ -181,7 +181,13 @@ impl Watching {
         let seen = rows.iter().map(verdict::seen).collect::<Result<Vec<_>, _>>()?;
         #[cfg(feature = "sqlite")]
         let seen: Vec<_> = match backend {
-            DbBackend::Sqlite => seen.into_iter().map(|row| row.of(self.commits.transaction(row.id))).collect(),
+            DbBackend::Sqlite => {
+                let told = |row: verdict::Seen| {
+                    let transaction = self.commits.transaction(row.id);
+                    row.of(transaction)
+                };
+                seen.into_iter().map(told).collect()
+            }
             _ => seen,
         };
         if let Some(last) = seen.iter().map(|row| row.id).max() {
