@@ -115,6 +115,39 @@ pub enum DoorEvent {
     },
 }
 
+/// SeaORM's dense entities, and events in a table of their own.
+mod valve {
+    use sea_orm::entity::prelude::*;
+
+    #[sea_orm::model]
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "valves")]
+    pub struct Model {
+        #[sea_orm(primary_key)]
+        pub id: i32,
+        pub position: super::Position,
+    }
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, StateMachine)]
+#[sea_orm(rs_type = "String", db_type = "String(StringLen::N(8))", rename_all = "snake_case")]
+#[state_machine(valve::Entity, column = position, event = ValveEvent::Turned)]
+#[transition(turn, from(Shut), to = Open)]
+#[transition(turn_back, from(Open), to = Shut)]
+pub enum Position {
+    #[state(initial)]
+    Shut,
+    Open,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize, DomainEvent)]
+#[event(subject(valve::Entity), table = "valve_events")]
+pub enum ValveEvent {
+    Turned,
+}
+
 /// Generic code over any machine; the future is `Send`.
 fn every<S: StateMachine>() -> Vec<&'static str> {
     S::Transition::ALL.iter().map(|transition| transition.name()).collect()
@@ -138,5 +171,7 @@ fn main() {
     assert_eq!(track::State::Blocked.allowed(), [track::StateTransition::Leave]);
     let door = door::Model { id: 1, state: Door::initial() };
     assert!(door.can_shut() && !door.can_open());
+    let valve = valve::Model { id: 1, position: Position::initial() };
+    assert_eq!(valve.allowed(), [PositionTransition::Turn]);
     let _ = uses;
 }
