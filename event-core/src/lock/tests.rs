@@ -316,6 +316,21 @@ fn a_version_without_a_step_is_compared_with_the_one_it_is_read_as() {
 }
 
 #[test]
+fn what_a_version_is_read_as_is_not_guessed() {
+    // 2 was never in the file: what its step takes is not known, and the current schema is not what 1 is read as.
+    let number = object(json!({"to": {"type": "integer"}}), &["to"]);
+    let before = linked([("moved", action(1, &[], text(&["to"])))]);
+    let (changes, _) = outdated(&before, &linked([("moved", action(3, &[2], number))]));
+    assert_eq!(
+        changes,
+        [
+            format!("{MOVED} has an upcast from version 2, which was before this file"),
+            format!("{MOVED} has a new version 3")
+        ]
+    );
+}
+
+#[test]
 fn an_enum_that_moves_is_told_once() {
     let actions = || [("moved", action(1, &[], text(&["to"]))), ("closed", action(1, &[], text(&[])))];
     let before = linked(actions());
