@@ -106,7 +106,7 @@ pub use record::{
 pub use row::RowError;
 pub use storage::{InboxTransaction, Proof, SeaStorage};
 pub use transact::Transact;
-pub use transition::{StateMachine, StateTransition, Transitioned, Transitioning, TransitionError};
+pub use transition::{StateMachine, StateTransition, TransitionError, Transitioned, Transitioning};
 
 /// The dispatcher over SeaORM: `Dispatcher::builder(&db)`.
 ///

@@ -17,12 +17,7 @@ pub(crate) async fn begin<C: TransactionTrait>(
 }
 
 /// Keeps what was written if it went well, else undoes it.
-pub(crate) async fn end<T, R, E>(
-    transaction: T,
-    dialect: &dyn Dialect,
-    log: &str,
-    worked: Result<R, E>,
-) -> Result<R, E>
+pub(crate) async fn end<T, R, E>(transaction: T, dialect: &dyn Dialect, log: &str, worked: Result<R, E>) -> Result<R, E>
 where
     T: ConnectionTrait + TransactionSession,
     E: From<RecordError>,
