@@ -29,6 +29,14 @@ pub type ModelOf<S> = <<S as StateMachine>::Entity as EntityTrait>::Model;
 /// The states of a model's column, as an enum with named transitions between them.
 ///
 /// Implemented by `#[derive(StateMachine)]` only; the trait grows without notice.
+///
+/// ```
+/// # use event_sea_orm::prelude::*;
+/// /// The names of what can be done, for a menu.
+/// fn menu<S: StateMachine>(state: S) -> Vec<&'static str> {
+///     state.allowed().into_iter().map(StateTransition::name).collect()
+/// }
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no state machine",
     label = "not a state machine",

@@ -35,6 +35,7 @@ on_every_database! {
     integer_states
     states_of_the_databases_own_type
     in_an_inboxs_transaction
+    one_dropped_at_any_moment_is_made_or_not
     ; servers_only:
     another_transaction_is_waited_for
     ; mysql_only:
@@ -570,6 +571,36 @@ async fn in_an_inboxs_transaction(db: &TestDb) {
     assert_eq!(db.number("SELECT count(*) FROM events WHERE action = 'status_changed'").await, 1);
     let newest = &events(db).await[0];
     assert!(newest.causation.is_some(), "{newest:?}");
+}
+
+/// As a request whose client goes away: row and event are both there or neither, and the connection is whole.
+async fn one_dropped_at_any_moment_is_made_or_not(db: &TestDb) {
+    let first = ticket(db).await;
+    let pool = db.another(1).await;
+    // Prepared beforehand, as in `transact::one_dropped_at_any_moment_leaves_the_connection_whole`.
+    first.start(&pool).by_system().await.unwrap();
+    let mut made = 0;
+    for polls in 1..50 {
+        let ticket = another_ticket(db).await;
+        let mut dropped = ticket.start(&pool).by_system().into_future();
+        let mut left = polls;
+        std::future::poll_fn(|context| {
+            left -= 1;
+            let ended = dropped.as_mut().poll(context).is_ready();
+            if ended || left == 0 { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+        })
+        .await;
+        drop(dropped);
+        // Whatever the connection still had to do is done, and the next one is made and seen. (Were a dropped connection replaced, its
+        // successor would have nothing prepared: this prepares it.)
+        let next = another_ticket(db).await.start(&pool).by_system().await.unwrap();
+        assert_eq!(row(db, &next.model).await, next.model, "after {polls} polls");
+        let is_made = row(db, &ticket).await.status == Status::InProgress;
+        let events = db.number(&format!("SELECT count(*) FROM events WHERE subject_id = '{}'", ticket.id)).await;
+        assert_eq!(events, i64::from(is_made), "after {polls} polls");
+        made += events;
+    }
+    assert!(made > 0, "none of 49 was made");
 }
 
 /// A second transition waits for the first one's transaction, and then finds what came of it.
