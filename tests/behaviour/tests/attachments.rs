@@ -552,7 +552,7 @@ async fn the_same_event_again_has_the_same_files(db: &TestDb) {
     let there = Saved::AlreadyRecorded(saved.event().unwrap().clone());
     // After an answer that was lost.
     assert_eq!(keyed().attach(&two).attach(&one).save(&**db).await.unwrap(), there);
-    assert_eq!(record_many(&**db, [keyed().attach(&one).attach(&two)]).await.unwrap()[0], there);
+    assert_eq!(record_many(&**db, [keyed().attach(&one).attach(&two)]).await.unwrap(), std::slice::from_ref(&there));
     // From the beginning: stored once more.
     let (again_one, again_two) = (files.store("one").await, files.store("two").await);
     assert_eq!(keyed().attach(&again_one).attach(&again_two).save(&**db).await.unwrap(), there);
