@@ -12,6 +12,7 @@ use crate::metadata::{DecodeError, EncodeError, Metadata};
 use crate::names::Location;
 use crate::recorded::StoredEvent;
 use crate::throttle::Throttle;
+use crate::upcast::Upcast;
 
 /// The events of one model, as an enum: each variant is an action, its fields are the action's metadata.
 ///
@@ -67,9 +68,9 @@ pub trait Action: Copy + Eq + Ord + Hash + fmt::Debug + fmt::Display + Send + Sy
     /// The stored name (`status_changed`).
     fn name(self) -> &'static str;
 
-    /// The action of that stored name, if the enum has it.
+    /// The action of that stored name, if the enum has it: its name, or an alias.
     fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|action| action.name() == name)
+        Self::ALL.iter().copied().find(|action| action.descriptor().is_called(name))
     }
 
     /// The action's description.
@@ -122,6 +123,8 @@ pub struct EventParts {
     pub subject_type: fn() -> TypeId,
     /// Decodes into an `Arc<Recorded<E>>`.
     pub decode: fn(&Arc<StoredEvent>) -> Decoded,
+    /// Decodes, and encodes again.
+    pub rewrite: fn(&StoredEvent) -> Option<Metadata>,
 }
 
 impl EventDescriptor {
@@ -176,9 +179,9 @@ impl EventDescriptor {
         self.parts.actions
     }
 
-    /// The action of that stored name.
+    /// The action of that stored name: its name, or an alias.
     pub fn action(&self, name: &str) -> Option<&'static ActionDescriptor> {
-        self.parts.actions.iter().find(|action| action.name == name)
+        self.parts.actions.iter().find(|action| action.is_called(name))
     }
 
     /// Where the enum stands in the source.
@@ -198,6 +201,11 @@ impl EventDescriptor {
     pub(crate) fn decode(&self, stored: &Arc<StoredEvent>) -> Decoded {
         (self.parts.decode)(stored)
     }
+
+    /// The metadata as it would be stored today; `None` where it can't be read.
+    pub(crate) fn rewrite(&self, stored: &StoredEvent) -> Option<Metadata> {
+        (self.parts.rewrite)(stored)
+    }
 }
 
 impl fmt::Debug for EventDescriptor {
@@ -214,7 +222,9 @@ impl fmt::Debug for EventDescriptor {
 pub struct ActionDescriptor {
     pub(crate) name: &'static str,
     variant: &'static str,
+    aliases: &'static [&'static str],
     version: u32,
+    upcasts: &'static [Upcast],
     summary: Option<&'static str>,
     /// How long, and whether per actor too.
     throttle: Option<(Duration, bool)>,
@@ -231,12 +241,46 @@ impl ActionDescriptor {
         throttle: Option<(Duration, bool)>,
         schema: fn(&mut SchemaGenerator) -> schemars::Schema,
     ) -> Self {
-        Self { name, variant, version, summary, throttle, schema }
+        Self { name, variant, aliases: &[], version, upcasts: &[], summary, throttle, schema }
+    }
+
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn with_aliases(mut self, aliases: &'static [&'static str]) -> Self {
+        self.aliases = aliases;
+        self
+    }
+
+    /// Sorted by the version that they lead from.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn with_upcasts(mut self, upcasts: &'static [Upcast]) -> Self {
+        self.upcasts = upcasts;
+        self
     }
 
     /// The stored name (`status_changed`).
     pub fn name(&self) -> &'static str {
         self.name
+    }
+
+    /// The names it was stored under in the past: `#[event(alias = "...")]`.
+    pub fn aliases(&self) -> &'static [&'static str] {
+        self.aliases
+    }
+
+    /// Every name that it may be stored under: the one of today, then the aliases. What to ask for in SQL of your own.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> + use<> {
+        std::iter::once(self.name).chain(self.aliases.iter().copied())
+    }
+
+    /// Whether events stored under that name are of this action.
+    pub fn is_called(&self, name: &str) -> bool {
+        self.name == name || self.aliases.contains(&name)
+    }
+
+    pub(crate) fn upcasts(&self) -> &'static [Upcast] {
+        self.upcasts
     }
 
     /// The variant in the source (`StatusChanged`).

@@ -13,6 +13,7 @@ pub mod cursor;
 pub mod dispatch;
 mod event;
 pub mod inbox;
+pub mod lock;
 pub mod memory;
 mod metadata;
 mod names;
@@ -24,6 +25,7 @@ pub mod storage;
 mod summary;
 pub mod testing;
 mod throttle;
+mod upcast;
 pub mod wake;
 
 pub use clock::Clock;

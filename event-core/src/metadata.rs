@@ -31,7 +31,7 @@ pub enum DecodeError {
     /// The enum has no such action.
     #[error(
         "`{event}` has no action `{action}`; it knows {known}: it was recorded by another version of this program, \
-         or the variant was renamed (`#[event(name = \"{action}\")]` keeps a stored name)"
+         or the variant was renamed (`#[event(alias = \"{action}\")]` on it still reads what was stored)"
     )]
     UnknownAction {
         /// The event enum.
@@ -55,6 +55,23 @@ pub enum DecodeError {
         version: u32,
         /// The newest version that this program reads.
         known: u32,
+    },
+    /// A step from the stored version to the current one failed.
+    #[error(
+        "metadata of `{event}`, action `{action}`, stored as version {version}: the upcast from version {from} to the next: \
+         {reason}"
+    )]
+    Upcast {
+        /// The event enum.
+        event: &'static str,
+        /// The action, by its current name.
+        action: String,
+        /// The version it was stored as.
+        version: u32,
+        /// The version that the failing step leads from.
+        from: u32,
+        /// Why, without the value.
+        reason: String,
     },
     /// The metadata does not fit the variant's fields.
     #[error("metadata of `{event}`, action `{action}`: at `{path}`: {reason}")]
@@ -135,12 +152,20 @@ fn without_variant(path: &serde_path_to_error::Path) -> String {
 /// serde's messages quote the offending value (`invalid type: string "...", expected i64`), which may be personal data and
 /// would end in logs and failure rows: the value's kind stays, the value goes.
 fn redact(message: &str) -> String {
+    // A message of the user's own `Deserialize`, or one of a form not known here: it may quote what it read.
+    redact_known(message).unwrap_or_else(|| {
+        "its type refused the value (the message is left out, since it may quote the value)".to_owned()
+    })
+}
+
+/// The same, of the messages whose form is known.
+pub(crate) fn redact_known(message: &str) -> Option<String> {
     for prefix in ["invalid type: ", "invalid value: "] {
         if let Some(rest) = message.strip_prefix(prefix)
             && let Some((found, expected)) = rest.rsplit_once(", expected ")
         {
             let kind = found.split(['"', '`']).next().unwrap_or_default().trim_end();
-            return format!("{prefix}{kind}, expected {expected}");
+            return Some(format!("{prefix}{kind}, expected {expected}"));
         }
     }
     for prefix in ["unknown variant", "unknown field"] {
@@ -150,14 +175,11 @@ fn redact(message: &str) -> String {
         {
             // The expected names hold back-ticks too: cut at the first one that closes the found name.
             let expected = rest.split_once("`, ").map_or(expected, |(_, all)| all);
-            return format!("{prefix}, {expected}");
+            return Some(format!("{prefix}, {expected}"));
         }
     }
-    if message.starts_with("missing field `") || message.starts_with("duplicate field `") {
-        return message.to_owned();
-    }
-    // A message of the user's own `Deserialize`, or one of a form not known here: it may quote what it read.
-    "its type refused the value (the message is left out, since it may quote the value)".to_owned()
+    let names_a_field = message.starts_with("missing field `") || message.starts_with("duplicate field `");
+    names_a_field.then(|| message.to_owned())
 }
 
 fn kind_of(value: &Value) -> &'static str {

@@ -19,6 +19,7 @@ pub mod v1 {
     pub use crate::names::Location;
     pub use crate::registry::{EventRegistration, InboxRegistration};
     pub use crate::schema::{ObjectSchema, OpenSchema, Probe, TypedSchema, list, optional};
+    pub use crate::upcast::{Upcast, Upcasted};
 
     use crate::event::{Action, DomainEvent};
     use crate::metadata::{DecodeError, EncodeError};
@@ -54,17 +55,33 @@ pub mod v1 {
             action: action.to_owned(),
             known: event.actions().iter().map(|action| action.name()).collect::<Vec<_>>().join(", "),
         };
-        let index = E::Action::ALL.iter().position(|known| known.name() == action).ok_or_else(unknown)?;
-        let known = E::Action::ALL[index].descriptor().version();
-        if version > known {
-            return Err(DecodeError::FutureVersion { event: event.name(), action: action.to_owned(), version, known });
+        let index = event.actions().iter().position(|known| known.is_called(action)).ok_or_else(unknown)?;
+        let known = &event.actions()[index];
+        if version > known.version() {
+            return Err(DecodeError::FutureVersion {
+                event: event.name(),
+                action: action.to_owned(),
+                version,
+                known: known.version(),
+            });
         }
+        let metadata = known.upcast(event.name(), version, metadata)?;
         let index = u32::try_from(index).map_err(|_| unknown())?;
-        crate::metadata::decode(event.name(), action, index, metadata)
+        crate::metadata::decode(event.name(), action, index, &metadata)
+    }
+
+    /// One step of an upcast.
+    pub fn upcast<R: Upcasted>(step: impl FnOnce(Metadata) -> R, metadata: Metadata) -> Result<Metadata, String> {
+        step(metadata).into_result()
     }
 
     /// The decoder without its type, for the dispatcher.
     pub fn decode_erased<E: DomainEvent>(stored: &Arc<StoredEvent>) -> Result<Arc<dyn Any + Send + Sync>, DecodeError> {
         Ok(Arc::new(Recorded::<E>::from_stored(stored.clone())?))
+    }
+
+    /// The metadata as `E` would store it today.
+    pub fn rewrite<E: DomainEvent>(stored: &StoredEvent) -> Option<Metadata> {
+        stored.decode::<E>().ok()?.encode().ok()
     }
 }

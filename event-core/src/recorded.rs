@@ -20,7 +20,7 @@ pub struct StoredEvent {
     pub subject: SubjectRef,
     /// Who made it happen; `None` is the system.
     pub actor: Option<ActorRef>,
-    /// The action's stored name.
+    /// The name that the action was stored under; the one of today may be another (`#[event(alias = "...")]`).
     pub action: String,
     /// The version of the metadata.
     pub version: u32,

@@ -12,6 +12,7 @@ use crate::event::{Action, DomainEvent};
 use crate::metadata::{EncodeError, Metadata};
 use crate::names::{ActorRef, AttachmentId, EventRef, ID_MAX, KEY_MAX, KeyText, SubjectRef};
 use crate::recorded::StoredEvent;
+use crate::registry;
 use crate::throttle::{self, Throttle, ThrottleGate};
 
 /// The most attachments of an event.
@@ -233,16 +234,23 @@ impl<E: DomainEvent> Recording<E> {
         self
     }
 
-    /// What changed: each attribute's name, what it was and what it is. Kept in the context, apart from the metadata, and read by
-    /// [`StoredEvent::changes`]; without the columns that the enum leaves out. The storage crate's `.changes(&before, &after)` finds
+    /// What changed: each attribute's name, what it was and what it is; those of further calls come to it. Kept in the context, apart
+    /// from the metadata, and read by [`StoredEvent::changes`]; without the columns that the enum leaves out. The storage crate's `.changes(&before, &after)` finds
     /// them by itself.
-    pub fn changed(self, changes: impl IntoIterator<Item = (impl Into<String>, Value, Value)>) -> Self {
+    pub fn changed(mut self, changes: impl IntoIterator<Item = (impl Into<String>, Value, Value)>) -> Self {
         let changes = changes.into_iter().map(|(name, from, to)| (name.into(), from, to));
         let changes =
             changes.filter(|(name, from, to)| from != to && !E::descriptor().except().contains(&name.as_str()));
         let changes: Metadata =
             changes.map(|(name, from, to)| (name, serde_json::json!({"from": from, "to": to}))).collect();
-        if changes.is_empty() { self } else { self.context(context::CHANGES, Value::Object(changes)) }
+        match self.draft.context.as_mut().and_then(|context| context.get_mut(context::CHANGES)) {
+            Some(Value::Object(earlier)) => {
+                earlier.extend(changes);
+                self
+            }
+            _ if changes.is_empty() => self,
+            _ => self.context(context::CHANGES, Value::Object(changes)),
+        }
     }
 }
 
@@ -444,12 +452,33 @@ pub struct NewEvent {
 impl NewEvent {
     /// Whether a stored event is this very one: same subject, actor, action, version and metadata. What an idempotency key
     /// stands for; times and surroundings may differ between two tries.
+    ///
+    /// An event that was stored under an alias, an older version or with fewer fields is the same if it would be stored as
+    /// this one today.
     pub fn is_same_as(&self, stored: &StoredEvent) -> bool {
-        self.subject == stored.subject
-            && self.actor == stored.actor
-            && self.action == stored.action
-            && self.version == stored.version
-            && self.metadata == stored.metadata
+        self.differences(stored).is_empty()
+    }
+
+    /// In what they differ: `subject`, `action`, `version`, `metadata`, `actor`. See [`is_same_as`](Self::is_same_as).
+    pub fn differences(&self, stored: &StoredEvent) -> Vec<&'static str> {
+        let as_is = self.action == stored.action && self.version == stored.version && self.metadata == stored.metadata;
+        let (mut action, mut version, mut metadata) = (true, true, true);
+        if !as_is {
+            let known = registry::describe(stored);
+            let today = known.and_then(|(event, _)| event.rewrite(stored));
+            action = known.map_or(stored.action.as_str(), |(_, action)| action.name()) == self.action;
+            metadata = today.as_ref().unwrap_or(&stored.metadata) == &self.metadata;
+            // Of another action, what it would be today says nothing.
+            version = self.version == stored.version || action && metadata && today.is_some();
+        }
+        let same = [
+            ("subject", self.subject == stored.subject),
+            ("action", action),
+            ("version", version),
+            ("metadata", metadata),
+            ("actor", self.actor == stored.actor),
+        ];
+        same.into_iter().filter(|(_, same)| !same).map(|(what, _)| what).collect()
     }
 
     /// The event as it stands in its log.

@@ -40,12 +40,14 @@ pub fn inboxes() -> &'static [&'static InboxDescriptor] {
     &INBOXES
 }
 
-/// The enum that a stored event belongs to, and its action there; `None` where no linked enum knows it.
+/// The enum that a stored event belongs to, and its action there, also where it is stored under an alias; `None` where no
+/// linked enum knows it.
 pub fn describe(event: &StoredEvent) -> Option<(&'static EventDescriptor, &'static ActionDescriptor)> {
     type Described = (&'static EventDescriptor, &'static ActionDescriptor);
     static ACTIONS: LazyLock<HashMap<(&str, &str, &str), Described>> = LazyLock::new(|| {
         let described = |&event: &&'static EventDescriptor| {
-            event.actions().iter().map(move |action| ((event.log(), event.subject(), action.name()), (event, action)))
+            let names = event.actions().iter().flat_map(|action| action.names().map(move |name| (name, action)));
+            names.map(move |(name, action)| ((event.log(), event.subject(), name), (event, action)))
         };
         events().iter().flat_map(described).collect()
     });

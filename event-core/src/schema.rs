@@ -63,6 +63,7 @@ pub struct ObjectSchema {
     properties: serde_json::Map<String, serde_json::Value>,
     required: Vec<serde_json::Value>,
     all_of: Vec<serde_json::Value>,
+    aliases: serde_json::Map<String, serde_json::Value>,
 }
 
 impl ObjectSchema {
@@ -78,6 +79,14 @@ impl ObjectSchema {
             self.required.push(name.into());
         }
         self.properties.insert(name.to_owned(), schema.to_value());
+        self
+    }
+
+    /// The further names that a field is read from (`#[serde(alias = "...")]`). JSON Schema has no word for them; those that
+    /// begin with `x-` are free.
+    #[doc(hidden)]
+    pub fn aliases(mut self, name: &str, aliases: &[&str]) -> Self {
+        self.aliases.insert(name.to_owned(), aliases.into());
         self
     }
 
@@ -100,6 +109,9 @@ impl ObjectSchema {
         }
         if !self.all_of.is_empty() {
             schema.insert("allOf".to_owned(), self.all_of.into());
+        }
+        if !self.aliases.is_empty() {
+            schema.insert("x-aliases".to_owned(), self.aliases.into());
         }
         schema
     }

@@ -4,6 +4,7 @@
 
 use serde_json::Value;
 
+use crate::metadata::Metadata;
 use crate::recorded::StoredEvent;
 use crate::registry;
 
@@ -26,11 +27,17 @@ impl StoredEvent {
     /// assert_eq!(event.summary(&Labels::default()), "system: closed (issue 7)");
     /// ```
     pub fn summary(&self, labels: &Labels) -> String {
-        let template = registry::describe(self).and_then(|(_, action)| action.summary());
-        self.summary_from(template, labels)
+        let Some((event, action)) = registry::describe(self) else {
+            return self.summary_from(None, &self.action, &self.metadata, labels);
+        };
+        // A template names the fields of today; what can't be brought there is shown as far as it goes.
+        match action.upcast(event.name(), self.version, &self.metadata) {
+            Ok(metadata) => self.summary_from(action.summary(), action.name(), &metadata, labels),
+            Err(_) => self.summary_from(action.summary(), action.name(), &self.metadata, labels),
+        }
     }
 
-    pub(crate) fn summary_from(&self, template: Option<&str>, labels: &Labels) -> String {
+    fn summary_from(&self, template: Option<&str>, action: &str, metadata: &Metadata, labels: &Labels) -> String {
         let subject = || labels.subject.clone().unwrap_or_else(|| self.subject.to_string());
         let actor = || match (&labels.actor, &self.actor) {
             (Some(label), _) => label.clone(),
@@ -38,7 +45,7 @@ impl StoredEvent {
             (None, None) => "system".to_owned(),
         };
         let Some(template) = template else {
-            return format!("{}: {} ({})", actor(), self.action.replace('_', " "), subject());
+            return format!("{}: {} ({})", actor(), action.replace('_', " "), subject());
         };
         let mut sentence = String::with_capacity(template.len() + 32);
         for piece in pieces(template) {
@@ -47,7 +54,7 @@ impl StoredEvent {
                 Piece::Brace(brace) => sentence.push(brace),
                 Piece::Name("subject") => sentence.push_str(&subject()),
                 Piece::Name("actor") => sentence.push_str(&actor()),
-                Piece::Name(path) => sentence.push_str(&shown(lookup(&self.metadata, path))),
+                Piece::Name(path) => sentence.push_str(&shown(lookup(metadata, path))),
             }
         }
         sentence
@@ -89,7 +96,7 @@ fn pieces(template: &str) -> Vec<Piece<'_>> {
     pieces
 }
 
-fn lookup<'a>(metadata: &'a crate::metadata::Metadata, path: &str) -> Option<&'a Value> {
+fn lookup<'a>(metadata: &'a Metadata, path: &str) -> Option<&'a Value> {
     let mut names = path.split('.');
     let mut value = metadata.get(names.next()?)?;
     for name in names {
@@ -128,13 +135,11 @@ mod tests {
     fn fields_come_from_the_metadata_and_names_from_the_labels() {
         let mut event = event(json!({"from": "open", "to": null, "by": {"name": "x"}, "tags": ["a", 1]}));
         event.actor = Some(ActorRef::new("user", 3));
+        let summary = |template, labels: &Labels| event.summary_from(template, &event.action, &event.metadata, labels);
         let template = Some("{actor} {{changed}} {subject}: {from} to {to}, {by.name}, {tags}");
-        assert_eq!(
-            event.summary_from(template, &Labels::default()),
-            "user 3 {changed} issue 7: open to nothing, x, a, 1"
-        );
+        assert_eq!(summary(template, &Labels::default()), "user 3 {changed} issue 7: open to nothing, x, a, 1");
         let labels = Labels { subject: Some("Broken".into()), actor: Some("Ada".into()) };
-        assert_eq!(event.summary_from(Some("{actor}: {subject}"), &labels), "Ada: Broken");
-        assert_eq!(event.summary_from(None, &labels), "Ada: status changed (Broken)");
+        assert_eq!(summary(Some("{actor}: {subject}"), &labels), "Ada: Broken");
+        assert_eq!(summary(None, &labels), "Ada: status changed (Broken)");
     }
 }

@@ -1,4 +1,4 @@
-//! The macros of `event-core`: use them from there (feature `derive`), since their output names that crate.
+//! The macros of `event-core` and `event-sea-orm`: use them from there, since their output names those crates.
 
 mod domain_event;
 mod duration;
@@ -7,6 +7,7 @@ mod inbox;
 mod location;
 mod meta;
 mod names;
+mod state_machine;
 mod suggest;
 mod tense;
 #[cfg(test)]
@@ -49,19 +50,78 @@ use proc_macro::TokenStream;
 /// | attribute | |
 /// |---|---|
 /// | `name = "..."` | the stored name of the action, by default the variant in snake case; keeps a stored name when the variant is renamed |
+/// | `alias = "..."` | a name that the action was stored under in the past, and is still read from; as often as there are some |
 /// | `version = 2` | the version of its metadata, by default 1 |
+/// | `upcast(1 = v1_to_v2, 2 = f)` | the functions that bring metadata stored under a version to the next one, each `fn(Metadata) -> Metadata` or `fn(Metadata) -> Result<Metadata, E>` with an `E: Display`. What was stored under version 1 goes through every step from 1 on; a version without a step is read as it is |
 /// | `summary = "..."` | the action as a sentence: `{subject}`, `{actor}` and the variant's fields (`{from}`, and inside one `{label.name}`); `{{` and `}}` are braces |
 /// | `allow(tense)` | keeps a name that is not in the past tense |
 ///
 /// # Rules
 /// An action is a fact, so its name is in the past tense: a participle at the end (`StatusChanged`), or before a particle
-/// (`SignedUp`, `PaidInFull`). Names are unique in the enum and have at most 64 characters. Metadata is a JSON object: a variant is a unit (`{}`),
+/// (`SignedUp`, `PaidInFull`). Names and aliases are unique in the enum and have at most 64 characters. Metadata is a JSON object: a variant is a unit (`{}`),
 /// has named fields, or holds one value that serialises to an object. Fields are not named `subject` or `actor`, and can be read back as
 /// they were stored. Serde's attributes that would store the enum in another form (`tag`, `untagged`, `into`, `other`, ...)
 /// are refused. Generic enums are refused.
 #[proc_macro_derive(DomainEvent, attributes(event))]
 pub fn derive_domain_event(input: TokenStream) -> TokenStream {
     domain_event::derive(input.into()).into()
+}
+
+/// Makes an enum of states a state machine on a model's column: each transition is a method of the model, which changes the row and
+/// records the event in one step. From `event_sea_orm`.
+///
+/// ```ignore
+/// #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Serialize, Deserialize, StateMachine)]
+/// #[sea_orm(rs_type = "String", db_type = "String(StringLen::N(16))", rename_all = "snake_case")]
+/// #[state_machine(issue::Entity, column = status, event = IssueEvent::StatusChanged { from, to })]
+/// #[transition(start, from(Open, Reopened), to = InProgress)]
+/// #[transition(close, from(Open, InProgress), to = Closed, guard = may_close, event = IssueEvent::Closed)]
+/// #[transition(reopen, from(Closed), to = Reopened)]
+/// pub enum Status {
+///     #[state(initial)]
+///     Open,
+///     InProgress,
+///     Closed,
+///     Reopened,
+/// }
+///
+/// let issue = issue.start(txn).by(&ada).await?.model;
+/// ```
+///
+/// # What it makes
+/// Beside the enum, and as visible as it:
+/// - `StatusTransitions`, a trait of the model: for each transition `issue.start(conn)` and `issue.can_start()`, and for all of them
+///   `issue.allowed()`, `issue.can(transition)`, `issue.transition(transition, conn)`. Where it is used it has to be in scope:
+///   `use crate::issue::StatusTransitions as _;`;
+/// - `StatusTransition`, the fieldless enum of the transitions, with `StateTransition` and `Display` (the name).
+///
+/// And `StateMachine` for the enum itself: `Status::initial()`, `status.allowed()`, `Status::mermaid()`.
+///
+/// # `#[state_machine(...)]` on the enum
+/// | | |
+/// |---|---|
+/// | `issue::Entity` | the model's entity, first; required |
+/// | `column = status` | the model's field that holds the state, whose type is the enum; required |
+/// | `event = IssueEvent::StatusChanged { from, to }` | the event that transitions record, unless they say otherwise. `from` and `to` are the states, `model` is the model as it was |
+/// | `crate = "..."` | the path of event-sea-orm, by default `::event_sea_orm` |
+///
+/// # `#[transition(...)]` on the enum, once for each
+/// | | |
+/// |---|---|
+/// | `start` | its name, first: the method |
+/// | `from(Open, Reopened)`, `from = Open` | the states that it goes from |
+/// | `to = InProgress` | the state that it leads to |
+/// | `guard = path`, `guard(path, path)` | functions `fn(&issue::Model) -> bool`, or `-> Result<(), E>` with the reason: all of them have to agree |
+/// | `event = IssueEvent::Closed` | the event that it records |
+///
+/// # `#[state(...)]` on a variant
+/// | | |
+/// |---|---|
+/// | `initial` | the state that a new model has; one of them |
+/// | `allow(unreachable)` | no transition has to lead to it |
+#[proc_macro_derive(StateMachine, attributes(state_machine, transition, state))]
+pub fn derive_state_machine(input: TokenStream) -> TokenStream {
+    state_machine::derive(input.into()).into()
 }
 
 /// Makes an `async fn` an inbox, found at link time: it is called in the background with every event that it takes.

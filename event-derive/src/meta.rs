@@ -179,14 +179,23 @@ impl<T> Once<T> {
     }
 }
 
-/// The path in `crate = "..."`, or the usual one.
+/// The path of event-core in `crate = "..."`, or the usual one.
 pub(crate) fn crate_path(given: Option<LitStr>, errors: &mut Errors) -> TokenStream {
-    let usual = || quote::quote!(::event_core);
+    path_of(given, "event_core", errors)
+}
+
+/// The path of this crate in `crate = "..."`, or the usual one.
+pub(crate) fn path_of(given: Option<LitStr>, krate: &str, errors: &mut Errors) -> TokenStream {
+    let usual = || {
+        let krate = Ident::new(krate, Span::call_site());
+        quote::quote!(::#krate)
+    };
     let Some(literal) = given else { return usual() };
     match syn::Path::parse_mod_style.parse_str(&literal.value()) {
         Ok(path) => respanned(path.to_token_stream(), literal.span()),
         Err(_) => {
-            errors.push(&literal, "`crate` wants the path of event-core: `crate = \"::my_crate::event_core\"`");
+            let name = krate.replace('_', "-");
+            errors.push(&literal, format!("`crate` wants the path of {name}: `crate = \"::my_crate::{krate}\"`"));
             usual()
         }
     }

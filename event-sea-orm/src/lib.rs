@@ -61,6 +61,7 @@
 //! | make the tables | [`migrate`], or [`migration::all`] in your own migrator |
 //! | record | `issue.record(event).by(&user).save(txn)` ([`ModelEvents`], [`SaveRecording`]), [`record_many`] |
 //! | a transaction to record in | `db.transact(async \|txn\| ...)` ([`Transact`]) |
+//! | change a state, with its event | `issue.start(txn).by(&user).await` ([`StateMachine`](trait@StateMachine)) |
 //! | a file with an event | `Attachments` (feature `attachments`) |
 //! | read | `issue.feed::<IssueEvent>().page(db)`, `IssueEvent::feed()` ([`Feed`]), [`any_feed`] |
 //!
@@ -88,9 +89,12 @@ mod storage;
 #[cfg(feature = "tower")]
 pub mod tower;
 mod transact;
+mod transition;
 mod wake;
+mod watch;
 
 pub use event_core;
+pub use event_derive::StateMachine;
 #[cfg(feature = "attachments")]
 pub use object_store;
 
@@ -105,12 +109,16 @@ pub use inbox::{Actor, Db, Subject, Txn, TxnPart};
 pub use key::{KeyOf, TextKey};
 pub use migration::migrate;
 pub use record::{
-    AttachmentRefusal, Batch, ModelEvents, RecordChanges, RecordError, SaveDraft, SaveRecording, actor_of, record_many,
-    subject_of,
+    AttachmentRefusal, Batch, Changed, DeleteAll, EntityEvents, ModelEvents, RecordChanges, RecordError, SaveDraft,
+    SaveRecording, UpdateAll, actor_of, record_many, subject_of,
 };
 pub use row::RowError;
-pub use storage::{InboxTransaction, Proof, SeaStorage};
+pub use storage::{
+    Held, InboxTransaction, LogRetention, Proof, Retention, RetentionError, RetentionReport, SeaStorage,
+};
 pub use transact::Transact;
+pub use transition::{StateMachine, StateTransition, TransitionError, Transitioned, Transitioning};
+pub use watch::{Unrecorded, Watch, WatchError, Watching};
 
 /// The dispatcher over SeaORM: `Dispatcher::builder(&db)`.
 ///
@@ -139,6 +147,18 @@ mod chapters {
 
     #[doc = include_str!("../../docs/recording.md")]
     struct Recording;
+
+    #[doc = include_str!("../../docs/set-based.md")]
+    struct SetBased;
+
+    #[doc = include_str!("../../docs/retention.md")]
+    struct Retention;
+
+    #[doc = include_str!("../../docs/evolution.md")]
+    struct Evolution;
+
+    #[doc = include_str!("../../docs/state-machines.md")]
+    struct StateMachines;
 
     #[cfg(feature = "attachments")]
     #[doc = include_str!("../../docs/attachments.md")]

@@ -1,8 +1,12 @@
-//! What the derive's output for tables of an enum's own names, and nothing else may: no part of the public face.
+//! What the output of the macros names, and nothing else may: no part of the public face.
 
 /// Version 1 of the contract.
 pub mod v1 {
     pub use sea_orm;
 
     pub use crate::own_table::{ColumnOf, KeyColumn, OwnKey, OwnTable, Refers, RowParts, event, key_text};
+    pub use crate::transition::{
+        Guard, GuardAnswer, Machine, MachineParts, ModelOf, StateColumn, TransitionParts, allowed, can, transition,
+        transitioning,
+    };
 }

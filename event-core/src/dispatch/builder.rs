@@ -96,7 +96,8 @@ impl<S: Storage> Builder<S> {
         self
     }
 
-    /// The bounds of a transactional inbox's batch, in events (64 by default) and in time (250 ms by default).
+    /// The bounds of a transactional inbox's batch, in events (256 by default) and in time (250 ms by default). Batches grow to it from
+    /// 64 events while handlers succeed; one in which a handler failed is run again, at most 64 events at a time.
     pub fn batch(mut self, events: usize, time: Duration) -> Self {
         self.options.batch = events.max(1);
         self.options.batch_time = time;

@@ -26,6 +26,7 @@ use std::sync::Arc;
 pub use builder::Builder;
 pub use dead_letters::DeadLetters;
 pub use health::{Health, InboxHealth, InboxState, LogHealth, OldestHole, Reloading, Trouble};
+pub(crate) use plan::logs_of;
 pub use plan::{BuildError, BuildErrors};
 pub use report::{InboxReport, Report};
 pub use shared::FailedDelivery;

@@ -6,6 +6,7 @@ use crate::event::EventDescriptor;
 use crate::inbox::{InboxDescriptor, Needs, States, TakenEvents};
 use crate::names::{Location, LogName, NAME_MAX};
 use crate::recorded::StoredEvent;
+use crate::registry;
 
 /// Something that keeps the dispatcher from being built.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -21,7 +22,7 @@ pub enum BuildError {
         /// The other.
         second: Location,
     },
-    /// Two enums claim one action of one subject.
+    /// Two enums claim one action of one subject, by its name or an alias.
     #[error(
         "{second}: action `{action}` of subject `{subject}` in log `{log}` belongs to an enum at {first} already; rename the \
          variant, or one of the subjects (`subject(..., name = \"...\")`)"
@@ -169,6 +170,7 @@ pub(crate) enum Filter {
 /// Which actions of one subject.
 #[derive(Clone, Debug)]
 pub(crate) enum Actions {
+    /// By every name that they may be stored under.
     These(Vec<&'static str>),
     /// All but those of other enums of the same subject. An action that no linked enum knows is taken, so that it becomes a
     /// dead letter with the reason instead of vanishing.
@@ -214,6 +216,14 @@ pub(crate) fn plan(
     if errors.is_empty() { Ok(plans) } else { Err(BuildErrors(errors)) }
 }
 
+/// The logs that an inbox reads; whatever else is wrong with it is told by [`plan`].
+pub(crate) fn logs_of(inbox: &'static InboxDescriptor) -> Vec<LogName> {
+    let mut needs = Needs::default();
+    (inbox.parts.needs)(&mut needs);
+    let logs = |&taken: &TakenEvents| filters(inbox, taken, registry::events(), &mut Vec::new());
+    needs.events.iter().flat_map(logs).map(|(log, _)| log).collect()
+}
+
 fn check_names(inboxes: &[&'static InboxDescriptor], errors: &mut Vec<BuildError>) {
     let mut places = HashMap::new();
     for inbox in inboxes {
@@ -236,8 +246,8 @@ fn check_expected(linked: &[&'static InboxDescriptor], expected: &[String], erro
 fn check_actions(events: &[&'static EventDescriptor], errors: &mut Vec<BuildError>) {
     let mut places = HashMap::new();
     for event in events {
-        for action in event.actions() {
-            let key = (event.log(), event.subject(), action.name());
+        for action in event.actions().iter().flat_map(|action| action.names()) {
+            let key = (event.log(), event.subject(), action);
             if let Some(first) = places.insert(key, event.location()) {
                 let (log, subject, action) = key;
                 errors.push(BuildError::DuplicateAction { log, subject, action, first, second: event.location() });
@@ -328,7 +338,7 @@ fn filters(
                 .iter()
                 .filter(|other| other.log() == event.log() && other.subject() == event.subject())
                 .flat_map(|other| other.actions())
-                .map(|action| action.name())
+                .flat_map(|action| action.names())
                 .filter(|&action| event.action(action).is_none())
                 .collect();
             let subjects = vec![(event.subject(), Actions::AllBut(others))];
@@ -344,10 +354,11 @@ fn filters(
                 });
                 let Filter::Subjects(subjects) = &mut logs[at].1 else { continue };
                 let known = subjects.iter_mut().find(|(kind, _)| *kind == action.subject);
+                let names = std::iter::once(action.action).chain(action.aliases.iter().copied());
                 if let Some((_, Actions::These(actions))) = known {
-                    actions.push(action.action);
+                    actions.extend(names);
                 } else {
-                    subjects.push((action.subject, Actions::These(vec![action.action])));
+                    subjects.push((action.subject, Actions::These(names.collect())));
                 }
             }
             logs.sort_by(|a, b| a.0.cmp(&b.0));

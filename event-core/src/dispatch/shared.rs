@@ -61,8 +61,7 @@ impl Default for Options {
             poll_min: Duration::from_millis(20),
             poll_max: Duration::from_secs(1),
             page: 1_000,
-            // PostgreSQL keeps at most 64 savepoints of a transaction in its fast cache.
-            batch: 64,
+            batch: 256,
             batch_time: Duration::from_millis(250),
             save_every: Duration::from_millis(100),
             save_idle_every: Duration::from_secs(5),

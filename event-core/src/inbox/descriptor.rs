@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use super::{Delivery, InboxError, InboxResult, Needs};
-use crate::names::Location;
+use crate::names::{Location, LogName};
 
 /// The marker that `#[inbox]` puts beside a function: names the inbox for the test kit and the registry.
 ///
@@ -29,13 +29,16 @@ pub struct ActionRef {
     pub subject: &'static str,
     /// The action's stored name.
     pub action: &'static str,
+    /// The names it was stored under in the past.
+    pub aliases: &'static [&'static str],
 }
 
 impl ActionRef {
     /// The reference to an action of an enum.
     pub fn new<A: crate::event::Action>(action: A) -> Self {
         let event = <A::Event as crate::event::DomainEvent>::descriptor();
-        Self { log: event.log(), subject: event.subject(), action: action.name() }
+        let aliases = action.descriptor().aliases();
+        Self { log: event.log(), subject: event.subject(), action: action.name(), aliases }
     }
 }
 
@@ -186,6 +189,11 @@ impl InboxDescriptor {
     /// The settings.
     pub fn settings(&self) -> &Settings {
         &self.parts.settings
+    }
+
+    /// The logs that it reads, of those of the linked enums.
+    pub fn logs(&'static self) -> Vec<LogName> {
+        crate::dispatch::logs_of(self)
     }
 }
 

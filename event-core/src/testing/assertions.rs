@@ -1,14 +1,15 @@
 //! Assertions on what was recorded. They panic, as assertions do, and show what stands in the log instead.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::panic::Location;
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use similar::{ChangeTag, TextDiff};
 
 use super::kit::TestKit;
-use crate::event::{Action, DomainEvent};
+use crate::event::{Action, ActionDescriptor, DomainEvent};
 use crate::recorded::{Recorded, StoredEvent};
 use crate::storage::Storage;
 
@@ -80,7 +81,7 @@ impl<S: Storage> TestKit<S> {
         let mut recorded = of_enum::<E>(at, in_log.clone());
         let found = recorded
             .iter()
-            .rposition(|recorded| recorded.event.action() == action && wanted.is_met_by(&json!(recorded.metadata)));
+            .rposition(|recorded| recorded.event.action() == action && wanted.is_met_by(&metadata_of(recorded)));
         match found {
             Some(found) => recorded.swap_remove(found),
             None => {
@@ -109,6 +110,15 @@ fn of_enum<E: DomainEvent>(at: &Location<'_>, stored: Vec<Arc<StoredEvent>>) -> 
         Err(error) => panic!("{at}: {} can't be decoded: {error}", event.at),
     };
     stored.into_iter().filter(|event| event.is::<E>()).map(decode).collect()
+}
+
+/// The metadata as the current version has it.
+fn metadata_of<E: DomainEvent>(recorded: &Recorded<E>) -> Value {
+    let upcast = |action: &ActionDescriptor| {
+        action.upcast(E::descriptor().name(), recorded.version, &recorded.metadata).ok().map(Cow::into_owned)
+    };
+    let action = E::descriptor().action(&recorded.action);
+    Value::Object(action.and_then(upcast).unwrap_or_else(|| recorded.metadata.clone()))
 }
 
 /// The metadata that is looked for.
@@ -159,7 +169,7 @@ fn not_found<E: DomainEvent>(
         Wanted::Fields(fields) => format!("no `{action}` with {fields} was recorded"),
     };
     if let Some(nearest) = recorded.iter().rev().find(|recorded| recorded.event.action() == action) {
-        let found = json!(nearest.metadata);
+        let found = metadata_of(nearest);
         let (wanted, part) = wanted.beside(&found);
         let _ = write!(text, "; the newest `{action}` differs (- wanted, + recorded):\n{}", diff(wanted, &part));
         // The diff ends with its own line break.

@@ -13,6 +13,7 @@ use super::serde_attr::{self, FieldSerde, Renaming};
 use super::summary;
 use super::table::Table;
 use super::throttle::Throttle;
+use super::upcast::Upcasts;
 use crate::errors::Errors;
 
 /// An enum of events.
@@ -40,7 +41,10 @@ pub(super) struct Variant {
     /// Where the stored name comes from: the variant, or its `name = "..."`.
     pub(super) action_span: Span,
     pub(super) renamed: bool,
+    /// The names it was stored under in the past.
+    pub(super) aliases: Vec<LitStr>,
     pub(super) version: u32,
+    pub(super) upcasts: Option<Upcasts>,
     /// The template, with the stored names of its fields.
     pub(super) summary: Option<String>,
     pub(super) throttle: Option<Throttle>,
@@ -100,7 +104,8 @@ pub(super) fn read(input: &DeriveInput, errors: &mut Errors) -> Event {
 }
 
 fn read_variant(variant: &syn::Variant, of_enum: Renaming, errors: &mut Errors) -> Variant {
-    let VariantAttr { name, version, summary, throttle, allow_tense } = attr::of_variant(&variant.attrs, errors);
+    let VariantAttr { name, aliases, version, upcasts, summary, throttle, allow_tense } =
+        attr::of_variant(&variant.attrs, errors);
     let renaming = serde_attr::of_variant(&variant.attrs, errors).or(of_enum);
     let shape = read_shape(&variant.fields, renaming, errors);
     let summary = summary.map(|template| summary::stored(&template, &shape, errors));
@@ -113,7 +118,9 @@ fn read_variant(variant: &syn::Variant, of_enum: Renaming, errors: &mut Errors) 
         action,
         action_span,
         renamed: name.is_some(),
+        aliases,
         version,
+        upcasts,
         summary,
         throttle,
         allow_tense,

@@ -6,6 +6,7 @@ use syn::{Attribute, Ident, LitBool, LitInt, LitStr};
 use super::entity::Entity;
 use super::table::Table;
 use super::throttle::Throttle;
+use super::upcast::Upcasts;
 use crate::errors::Errors;
 use crate::meta::{self, Item, Once, Value};
 use crate::suggest;
@@ -24,18 +25,14 @@ const DEFAULTS: &str = "defaults";
 const ON_ENUM: &[&str] = &[SUBJECT, ACTOR, LOG, TABLE, RELATED, FOREIGN_KEYS, DEFAULTS, CRATE];
 
 const NAME: &str = "name";
+const ALIAS: &str = "alias";
 const VERSION: &str = "version";
+const UPCAST: &str = "upcast";
 const SUMMARY: &str = "summary";
 const THROTTLE: &str = "throttle";
 const ALLOW: &str = "allow";
 const TENSE: &str = "tense";
-const ON_VARIANT: &[&str] = &[NAME, VERSION, SUMMARY, THROTTLE, ALLOW];
-
-/// Known to be wanted, not there yet: refused, so that nobody relies on what does nothing.
-const LATER_ON_VARIANT: &[(&str, &str)] = &[
-    ("alias", "aliases come in a later version; until then keep the stored name with `name = \"...\"`"),
-    ("upcast", "upcasting comes in a later version; until then give new fields `#[serde(default)]`"),
-];
+const ON_VARIANT: &[&str] = &[NAME, ALIAS, VERSION, UPCAST, SUMMARY, THROTTLE, ALLOW];
 
 /// An enum's attributes.
 pub(super) struct EnumAttr {
@@ -52,7 +49,9 @@ pub(super) struct EnumAttr {
 /// A variant's attributes.
 pub(super) struct VariantAttr {
     pub(super) name: Option<LitStr>,
+    pub(super) aliases: Vec<LitStr>,
     pub(super) version: u32,
+    pub(super) upcasts: Option<Upcasts>,
     pub(super) summary: Option<LitStr>,
     pub(super) throttle: Option<Throttle>,
     pub(super) allow_tense: bool,
@@ -113,22 +112,29 @@ pub(super) fn of_enum(attributes: &[Attribute], errors: &mut Errors) -> EnumAttr
 pub(super) fn of_variant(attributes: &[Attribute], errors: &mut Errors) -> VariantAttr {
     let (mut name, mut version, mut summary) = (Once::default(), Once::default(), Once::default());
     let (mut throttle, mut allow_tense) = (Once::default(), Once::default());
+    let (mut aliases, mut upcasts) = (Vec::new(), Once::default());
     for item in meta::items_of(attributes, EVENT, errors) {
         match item.key().as_str() {
             NAME => name.put(&item.name, item.string(errors), errors),
+            ALIAS => aliases.extend(item.string(errors)),
             VERSION => version.put(&item.name, version_of(&item, errors), errors),
+            UPCAST => upcasts.put(&item.name, Upcasts::read(&item, errors), errors),
             SUMMARY => summary.put(&item.name, item.string(errors), errors),
             THROTTLE => throttle.put(&item.name, Throttle::read(&item, errors), errors),
             ALLOW => allow_tense.put(&item.name, allowed(&item, errors), errors),
-            other => match LATER_ON_VARIANT.iter().find(|(later, _)| *later == other) {
-                Some((_, why)) => errors.push(&item.name, why),
-                None => errors.push(&item.name, unknown(other, "a variant", ON_VARIANT, "the enum", ON_ENUM)),
-            },
+            other => errors.push(&item.name, unknown(other, "a variant", ON_VARIANT, "the enum", ON_ENUM)),
         }
+    }
+    let upcasts = upcasts.get();
+    if let Some(upcasts) = &upcasts {
+        let refused = version.given() && version.value().is_none();
+        upcasts.check(if refused { None } else { Some(version.value().copied().unwrap_or(1)) }, errors);
     }
     VariantAttr {
         name: name.get(),
+        aliases,
         version: version.get().unwrap_or(1),
+        upcasts,
         summary: summary.get(),
         throttle: throttle.get(),
         allow_tense: allow_tense.given(),

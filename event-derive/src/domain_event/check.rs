@@ -2,7 +2,7 @@
 
 use heck::ToUpperCamelCase as _;
 use syn::ext::IdentExt as _;
-use syn::{Data, DeriveInput};
+use syn::{Data, DeriveInput, LitStr};
 
 use super::ast::{Event, Field, Shape, Variant};
 use super::summary;
@@ -17,6 +17,7 @@ pub(super) fn check(input: &DeriveInput, event: &Event, errors: &mut Errors) {
     check_log(event, errors);
     check_table(event, errors);
     check_action_names(event, errors);
+    check_aliases(event, errors);
     for variant in &event.variants {
         check_tense(variant, errors);
     }
@@ -115,6 +116,33 @@ fn check_action_names(event: &Event, errors: &mut Errors) {
                     earlier.ident, variant.action
                 ),
             );
+        }
+    }
+}
+
+/// Whatever is stored under a name is read as one action.
+fn check_aliases(event: &Event, errors: &mut Errors) {
+    for (at, variant) in event.variants.iter().enumerate() {
+        for (nth, alias) in variant.aliases.iter().enumerate() {
+            let name = alias.value();
+            if let Some(problem) = names::problem("the alias", &name) {
+                errors.push(alias, problem.replace("`name = ", "`alias = "));
+            }
+            let is_alias = |alias: &LitStr| alias.value() == name;
+            let mut earlier = event.variants[..at].iter();
+            if name == variant.action || variant.aliases[..nth].iter().any(is_alias) {
+                errors.push(alias, format!("`{name}` is a name of this action already; remove the alias"));
+            } else if let Some(other) = event.variants.iter().find(|other| other.action == name) {
+                errors.push(
+                    alias,
+                    format!(
+                        "`{name}` is the name that `{}` is stored under: an alias is a name that no other action has; remove one",
+                        other.ident
+                    ),
+                );
+            } else if let Some(other) = earlier.find(|other| other.aliases.iter().any(is_alias)) {
+                errors.push(alias, format!("`{name}` is an alias of `{}` already; keep one", other.ident));
+            }
         }
     }
 }

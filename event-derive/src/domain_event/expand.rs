@@ -218,14 +218,21 @@ fn descriptor(event: &Event, whole: bool) -> TokenStream {
         quote!(#krate::ActorDescriptor::new(#name, #label, #v1::TypeId::of::<#path>))
     });
     let actions = event.variants.iter().map(|variant| {
-        let Variant { ident, action, version, summary, throttle, .. } = variant;
+        let Variant { action, aliases, version, upcasts, summary, throttle, .. } = variant;
+        let ident = &variant.ident;
         let (variant_name, summary) = (ident.unraw().to_string(), option(summary.clone()));
         let schema = schema::function(variant, &v1);
         let throttle = match throttle {
             Some(throttle) => throttle.expand(),
             None => quote!(::core::option::Option::None),
         };
-        quote!(#krate::ActionDescriptor::new(#action, #variant_name, #version, #summary, #throttle, #schema))
+        let aliases = (!aliases.is_empty()).then(|| quote!(.with_aliases(&[#(#aliases),*])));
+        // The functions may be missing or wrong, and are looked at when the rest is right.
+        let upcasts = upcasts.as_ref().filter(|_| whole).map(|upcasts| upcasts.expand(&event.ident, &v1));
+        let upcasts = upcasts.map(|upcasts| quote!(.with_upcasts(#upcasts)));
+        quote! {
+            #krate::ActionDescriptor::new(#action, #variant_name, #version, #summary, #throttle, #schema) #aliases #upcasts
+        }
     });
     let location = location::of(ident.span(), &v1);
     quote! {
@@ -242,6 +249,7 @@ fn descriptor(event: &Event, whole: bool) -> TokenStream {
             type_id: #v1::TypeId::of::<#ident>,
             subject_type: #v1::TypeId::of::<<#ident as #krate::DomainEvent>::Subject>,
             decode: #v1::decode_erased::<#ident>,
+            rewrite: #v1::rewrite::<#ident>,
         });
         &__DESCRIPTOR
     }

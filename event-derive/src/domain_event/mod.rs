@@ -14,6 +14,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod throttle;
+mod upcast;
 
 use proc_macro2::TokenStream;
 use syn::DeriveInput;

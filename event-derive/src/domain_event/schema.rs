@@ -62,7 +62,9 @@ fn of_field(field: &Field, v1: &TokenStream) -> TokenStream {
     // serde reads a missing `Option` as `None`, unless a function of the user's own reads it.
     let optional = field.serde.default || (argument_of("Option", &field.ty).is_some() && !field.serde.custom_read);
     let required = !optional;
-    quote!(.field(#name, #required, #schema))
+    let aliases = &field.serde.aliases;
+    let aliases = (!aliases.is_empty()).then(|| quote!(.aliases(#name, &[#(#aliases),*])));
+    quote!(.field(#name, #required, #schema) #aliases)
 }
 
 /// The schema of a value, open where a function of the user's own reads it.

@@ -14,7 +14,8 @@ fn every_kind_of_variant() {
         pub(crate) enum IssueEvent {
             #[event(summary = "{actor} opened {subject}")]
             Created,
-            #[event(version = 2, summary = "{actor} moved {subject} from {old_state.name} to {new_state} {{really}}")]
+            #[event(version = 3, summary = "{actor} moved {subject} from {old_state.name} to {new_state} {{really}}")]
+            #[event(alias = "moved", alias = "shifted", upcast(2 = upcasts::v2_to_v3, 1 = Self::v1_to_v2))]
             StateChanged {
                 old_state: State,
                 new_state: Option<State>,

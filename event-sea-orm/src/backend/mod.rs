@@ -151,7 +151,9 @@ pub(crate) trait Dialect: Send + Sync {
 
     /// The statements that remove the tables that logs share.
     fn system_down(&self) -> Vec<String> {
-        vec!["DROP TABLE event_failures".to_owned(), "DROP TABLE event_cursors".to_owned()]
+        ["event_failures", "event_cursors", "event_retention"]
+            .map(|table| format!("DROP TABLE IF EXISTS {table}"))
+            .to_vec()
     }
 
     /// The statements that make the table of attachments.
@@ -167,6 +169,9 @@ pub(crate) trait Dialect: Send + Sync {
 
     /// The statements that make the table of throttles.
     fn throttles_up(&self) -> Vec<String>;
+
+    /// The statements that make the table beside a log that its old events are moved to, if it is missing.
+    fn archive_up(&self, log: &str, archive: &str) -> Vec<String>;
 
     /// An error of a migration, in words that say what to do about it.
     fn explain(&self, error: DbErr) -> DbErr {

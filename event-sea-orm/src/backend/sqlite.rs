@@ -163,6 +163,10 @@ impl Dialect for Sqlite {
         vec![format!("DROP TABLE {}", self.quoted(log))]
     }
 
+    fn archive_up(&self, log: &str, archive: &str) -> Vec<String> {
+        ddl::archive(log, archive)
+    }
+
     fn attachments_up(&self) -> Vec<String> {
         ddl::attachments()
     }

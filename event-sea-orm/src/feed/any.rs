@@ -73,9 +73,16 @@ impl AnyFeed {
         self
     }
 
-    /// Only actions of these stored names.
+    /// Only actions of these stored names. One that a linked enum has is found under all of its names, the aliases too.
     pub fn actions(mut self, actions: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        self.query.actions.get_or_insert_default().extend(actions.into_iter().map(Into::into));
+        let actions: Vec<String> = actions.into_iter().map(Into::into).collect();
+        for event in registry::events() {
+            let asked = event.actions().iter().filter(|action| actions.iter().any(|name| action.is_called(name)));
+            let names =
+                asked.flat_map(|action| action.names()).filter(|name| !actions.iter().any(|asked| asked == name));
+            self.query.aliases.extend(names.map(|name| (event.log(), event.subject(), name)));
+        }
+        self.query.actions.get_or_insert_default().extend(actions);
         self
     }
 

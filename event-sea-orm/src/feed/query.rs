@@ -3,7 +3,7 @@
 //! A feed is a union of branches, each one walk along one index: a log and one subject of it, or one actor, or nothing.
 //! Every branch gives at most a page, newest first; the database merges them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use event_core::{ActorRef, LogName, StoredEvent, SubjectRef};
@@ -28,6 +28,8 @@ pub(super) struct Query {
     pub(super) subjects: Option<BTreeSet<SubjectRef>>,
     pub(super) actors: Option<BTreeSet<ActorRef>>,
     pub(super) actions: Option<BTreeSet<String>>,
+    /// And these, which are of one kind of subject in one log only: log, kind, action.
+    pub(super) aliases: BTreeSet<(&'static str, &'static str, &'static str)>,
     pub(super) batches: Option<BTreeSet<String>>,
     /// Actions of the subject that belong to another enum.
     pub(super) but: BTreeSet<&'static str>,
@@ -65,6 +67,7 @@ impl Query {
             subjects: None,
             actors: None,
             actions: None,
+            aliases: BTreeSet::new(),
             batches: None,
             but: BTreeSet::new(),
             limit: PAGE_DEFAULT,
@@ -223,7 +226,7 @@ impl Query {
         }
         if let Some(actions) = &self.actions {
             and(sql);
-            sql.push("action IN ").list(actions.iter().map(String::as_str));
+            self.actions_of(sql, dialect, branch, actions);
         }
         if let Some(batches) = &self.batches {
             and(sql);
@@ -248,6 +251,31 @@ impl Query {
             }
         }
         sql.push(&format!(" ORDER BY occurred_at DESC, id DESC LIMIT {}", self.fetched()));
+    }
+}
+
+impl Query {
+    /// The actions by the names that were asked for, or by others that are theirs with one kind of subject only.
+    fn actions_of(&self, sql: &mut Sql<'_>, dialect: &dyn Dialect, branch: &Branch<'_>, actions: &BTreeSet<String>) {
+        let mut kinds: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for (_, kind, name) in self.aliases.iter().filter(|(log, ..)| *log == branch.log.as_str()) {
+            kinds.entry(*kind).or_default().push(*name);
+        }
+        sql.push("(action IN ").list(actions.iter().map(String::as_str));
+        for (kind, names) in kinds {
+            match branch.table {
+                Some(table) if table.subject.kind != kind => continue,
+                Some(_) => {
+                    sql.push(" OR action IN ");
+                }
+                None => {
+                    sql.push(" OR ").push(&dialect.without_index("subject_type")).push(" = ").bind(kind);
+                    sql.push(" AND action IN ");
+                }
+            }
+            sql.list(names);
+        }
+        sql.push(")");
     }
 }
 

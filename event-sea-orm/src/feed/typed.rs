@@ -52,7 +52,7 @@ impl<E: DomainEvent> Feed<E> {
         // Two enums may share a subject; what neither knows is shown, as an entry that can't be decoded.
         let beside =
             registry::events().iter().filter(|other| other.log() == event.log() && other.subject() == event.subject());
-        let others = beside.flat_map(|other| other.actions()).map(|action| action.name());
+        let others = beside.flat_map(|other| other.actions()).flat_map(|action| action.names());
         let but = others.filter(|action| event.action(action).is_none()).collect();
         let query = Query { kind: Some(event.subject()), but, ..Query::of_logs([LogName::from_static(event.log())]) };
         Self { query, event: PhantomData }
@@ -101,10 +101,10 @@ impl<E: DomainEvent> Feed<E> {
         self
     }
 
-    /// Only these actions.
+    /// Only these actions, also where they are stored under an alias.
     pub fn actions(mut self, actions: impl IntoIterator<Item = E::Action>) -> Self {
-        let names = actions.into_iter().map(|action| action.name().to_owned());
-        self.query.actions.get_or_insert_default().extend(names);
+        let names = actions.into_iter().flat_map(|action| action.descriptor().names());
+        self.query.actions.get_or_insert_default().extend(names.map(str::to_owned));
         self
     }
 

@@ -38,6 +38,9 @@ pub(crate) fn log(log: &str, who: &Who) -> Vec<String> {
     let (metadata, context, snapshot) =
         (object("metadata"), object("context"), json("snapshot", "json_valid(snapshot)", "true"));
     vec![
+        format!(
+            "CREATE TABLE IF NOT EXISTS event_retention (log varchar(64) NOT NULL PRIMARY KEY, upto bigint NOT NULL) {TABLE}"
+        ),
         format!("DROP TABLE IF EXISTS `{slots}~`, `{log}~`"),
         format!(
             r"CREATE TABLE `{log}~` (
@@ -93,7 +96,7 @@ END"
         ),
         trigger(log, "id", "AFTER INSERT", "IF NEW.id < 1 THEN", "leave the id to the database"),
         trigger(log, "update", "BEFORE UPDATE", "", "an event can''t be changed; record another one"),
-        trigger(log, "delete", "BEFORE DELETE", "", "an event can''t be deleted"),
+        trigger(log, "delete", "BEFORE DELETE", &not_allowed(log), "an event can''t be deleted"),
         format!("RENAME TABLE `{log}~` TO `{log}`, `{slots}~` TO `{slots}`"),
     ]
 }
@@ -108,6 +111,16 @@ fn object(column: &str) -> String {
 fn json(column: &str, condition: &str, look: &str) -> String {
     let brackets = format!("char_length({column}) - char_length(replace(replace({column}, '[', ''), '{{', ''))");
     format!("CASE WHEN {brackets} > 32 THEN {look} ELSE {condition} END")
+}
+
+/// The permission to delete is a row that lives within one transaction. (Made here and not by `system`: logs are made first.)
+fn not_allowed(log: &str) -> String {
+    format!("IF NOT EXISTS (SELECT 1 FROM event_retention WHERE log = '{log}' AND upto >= OLD.id) THEN")
+}
+
+/// The table that a log's old events are moved to: its columns, and none of its triggers.
+pub(crate) fn archive(log: &str, archive: &str) -> Vec<String> {
+    vec![format!("CREATE TABLE IF NOT EXISTS `{archive}` LIKE `{log}`")]
 }
 
 /// A trigger that refuses, always or on a condition.

@@ -13,6 +13,7 @@ pub(crate) fn sequence(log: &str) -> String {
 /// - The sequence gives ids one by one: with a cache a session would hold ids back that were drawn before the lock by which a
 ///   missing id's recorder is found. `GENERATED ALWAYS` refuses ids from elsewhere.
 /// - `created_at` is the time of the statement: `now()` would be that of the transaction's begin.
+/// - The trigger that refuses DELETE asks for the permission in the log's own schema: a temporary table of that name gives none.
 /// - The key's index is partial: what has no key costs it nothing.
 /// - The last trigger tells workers that sleep, and only those: a NOTIFY in every transaction would have commits wait for each
 ///   other. <https://www.postgresql.org/docs/15/sql-notify.html>
@@ -20,6 +21,7 @@ pub(crate) fn log(log: &str, who: &Who) -> Vec<String> {
     let Who { columns, constraints, subject_index, actor_index } = who;
     let sequence = sequence(log);
     vec![
+        RETENTION.to_owned(),
         format!(
             r#"CREATE TABLE "{log}" (
     id bigint GENERATED ALWAYS AS IDENTITY (SEQUENCE NAME "{sequence}" START WITH 1 INCREMENT BY 1 CACHE 1 NO CYCLE)
@@ -47,7 +49,14 @@ pub(crate) fn log(log: &str, who: &Who) -> Vec<String> {
         format!(r#"CREATE INDEX "{log}_corr" ON "{log}" (correlation_id, id) WHERE correlation_id IS NOT NULL"#),
         format!(r#"CREATE UNIQUE INDEX "{log}_key" ON "{log}" (idempotency_key) WHERE idempotency_key IS NOT NULL"#),
         format!(
-            r#"CREATE OR REPLACE FUNCTION "{log}_append_only"() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            r#"CREATE OR REPLACE FUNCTION "{log}_append_only"() RETURNS trigger LANGUAGE plpgsql AS $$ DECLARE allowed boolean; BEGIN
+    IF TG_OP = 'DELETE' THEN
+        EXECUTE format('SELECT EXISTS (SELECT FROM %I.event_retention WHERE log = $1 AND upto >= $2)', TG_TABLE_SCHEMA)
+            INTO allowed USING TG_TABLE_NAME::text, OLD.id;
+        IF allowed THEN
+            RETURN OLD;
+        END IF;
+    END IF;
     RAISE EXCEPTION 'events are append-only: an event of % can''t be %', TG_TABLE_NAME,
         CASE TG_OP WHEN 'UPDATE' THEN 'changed; record another one' ELSE 'deleted' END;
 END $$"#
@@ -86,7 +95,23 @@ const SLEEPERS: &str = "CREATE UNLOGGED TABLE IF NOT EXISTS event_sleepers (
 
 /// The sleepers with them, which the first log made; logs are taken back after these tables.
 pub(crate) fn system_down() -> Vec<String> {
-    ["event_failures", "event_cursors", "event_sleepers"].map(|table| format!("DROP TABLE {table}")).to_vec()
+    ["event_failures", "event_cursors", "event_retention", "event_sleepers"]
+        .map(|table| format!("DROP TABLE IF EXISTS {table}"))
+        .to_vec()
+}
+
+/// The permission to delete, which logs' triggers ask for; made with the first log. Its rows live within one transaction.
+const RETENTION: &str = r#"CREATE TABLE IF NOT EXISTS event_retention (
+    log varchar(64) COLLATE "C" NOT NULL PRIMARY KEY,
+    upto bigint NOT NULL
+)"#;
+
+/// The table that a log's old events are moved to: its columns, and none of its triggers.
+pub(crate) fn archive(log: &str, archive: &str) -> Vec<String> {
+    vec![
+        format!(r#"CREATE TABLE IF NOT EXISTS "{archive}" (LIKE "{log}")"#),
+        format!(r#"CREATE UNIQUE INDEX IF NOT EXISTS "{archive}_id" ON "{archive}" (id)"#),
+    ]
 }
 
 pub(crate) fn log_down(log: &str) -> Vec<String> {

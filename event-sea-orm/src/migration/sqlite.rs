@@ -16,6 +16,7 @@ pub(crate) fn log(log: &str, who: &Who) -> Vec<String> {
     let Who { columns, constraints, subject_index, actor_index } = who;
     let time_form = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]T[0-9][0-9]:[0-9][0-9]:[0-9][0-9]*+00:00";
     vec![
+        RETENTION.to_owned(),
         format!(
             r#"CREATE TABLE "{log}" (
     id integer NOT NULL PRIMARY KEY AUTOINCREMENT CHECK (id >= 1),
@@ -48,7 +49,9 @@ pub(crate) fn log(log: &str, who: &Who) -> Vec<String> {
 END"#
         ),
         format!(
-            r#"CREATE TRIGGER "{log}_no_delete" BEFORE DELETE ON "{log}" BEGIN
+            r#"CREATE TRIGGER "{log}_no_delete" BEFORE DELETE ON "{log}"
+WHEN NOT EXISTS (SELECT 1 FROM event_retention WHERE log = '{log}' AND upto >= OLD.id)
+BEGIN
     SELECT RAISE(ABORT, 'events are append-only: an event of {log} can''t be deleted');
 END"#
         ),
@@ -68,6 +71,20 @@ BEGIN
     SELECT RAISE(ABORT, 'events are append-only: ids of {log} only grow; leave the id to the database');
 END"#
         ),
+    ]
+}
+
+/// The permission to delete, which logs' triggers ask for; made with the first log. Its rows live within one transaction.
+const RETENTION: &str = "CREATE TABLE IF NOT EXISTS event_retention (
+    log varchar(64) NOT NULL PRIMARY KEY,
+    upto bigint NOT NULL
+)";
+
+/// The table that a log's old events are moved to: its columns, and none of its triggers.
+pub(crate) fn archive(log: &str, archive: &str) -> Vec<String> {
+    vec![
+        format!(r#"CREATE TABLE IF NOT EXISTS "{archive}" AS SELECT * FROM "{log}" WHERE 0"#),
+        format!(r#"CREATE UNIQUE INDEX IF NOT EXISTS "{archive}_id" ON "{archive}" (id)"#),
     ]
 }
 

@@ -236,37 +236,22 @@ pub(super) async fn by_keys<C: ConnectionTrait>(
 
 /// What recording `event` again comes to, when `existing` has its key.
 pub(super) fn already(event: &NewEvent, existing: &StoredEvent) -> Result<Saved, RecordError> {
-    agree(
-        event,
-        &existing.at,
-        [
-            existing.subject == event.subject,
-            existing.action == event.action,
-            existing.version == event.version,
-            existing.metadata == event.metadata,
-            existing.actor == event.actor,
-        ],
-    )
+    agree(event, &existing.at, event.differences(existing))
 }
 
 /// The same, when `existing` was recorded by the same call.
 pub(super) fn already_in_call(event: &NewEvent, existing: &NewEvent, at: &EventRef) -> Result<Saved, RecordError> {
-    agree(
-        event,
-        at,
-        [
-            existing.subject == event.subject,
-            existing.action == event.action,
-            existing.version == event.version,
-            existing.metadata == event.metadata,
-            existing.actor == event.actor,
-        ],
-    )
+    let same = [
+        ("subject", existing.subject == event.subject),
+        ("action", existing.action == event.action),
+        ("version", existing.version == event.version),
+        ("metadata", existing.metadata == event.metadata),
+        ("actor", existing.actor == event.actor),
+    ];
+    agree(event, at, same.into_iter().filter(|(_, same)| !same).map(|(what, _)| what).collect())
 }
 
-fn agree(event: &NewEvent, at: &EventRef, same: [bool; 5]) -> Result<Saved, RecordError> {
-    let names = ["subject", "action", "version", "metadata", "actor"];
-    let differs: Vec<_> = names.into_iter().zip(same).filter(|(_, same)| !same).map(|(name, _)| name).collect();
+fn agree(event: &NewEvent, at: &EventRef, differs: Vec<&'static str>) -> Result<Saved, RecordError> {
     if differs.is_empty() {
         return Ok(Saved::AlreadyRecorded(at.clone()));
     }

@@ -58,7 +58,8 @@ where
     Ok(saved)
 }
 
-async fn in_transaction<C: ConnectionTrait>(
+/// Records them within a transaction that is there.
+pub(super) async fn in_transaction<C: ConnectionTrait>(
     conn: &C,
     dialect: &dyn Dialect,
     events: &[NewEvent],

@@ -1,5 +1,6 @@
 //! Recording: from a loaded model and an event to one row of a log, in the caller's own transaction.
 
+mod all;
 pub(crate) mod attach;
 mod batch;
 mod changes;
@@ -7,13 +8,14 @@ mod counted;
 mod error;
 pub(crate) mod insert;
 mod many;
-mod one;
+pub(crate) mod one;
 mod throttle;
 pub(crate) mod whole;
 
 use event_core::{ActorOf, ActorRef, DomainEvent, Draft, EventOf, Recording, Saved, SubjectRef};
 use sea_orm::{ConnectionTrait, ModelTrait, TransactionTrait};
 
+pub use all::{Changed, DeleteAll, EntityEvents, UpdateAll};
 pub use batch::Batch;
 pub use changes::RecordChanges;
 pub use error::{AttachmentRefusal, RecordError};

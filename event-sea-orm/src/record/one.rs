@@ -20,7 +20,7 @@ where
     let saved = if event.throttle.is_some() || !event.attachments.is_empty() {
         // All or nothing: a throttle that is taken by no event would keep the next ones out.
         let transaction = whole::begin(conn, dialect, event.log).await?;
-        let worked = with_all(&transaction, dialect, &event).await;
+        let worked = write_in(&transaction, dialect, &event).await;
         whole::end(transaction, dialect, event.log, worked).await?
     } else {
         write(conn, dialect, &event).await?
@@ -31,7 +31,12 @@ where
     Ok(saved)
 }
 
-async fn with_all<C: ConnectionTrait>(conn: &C, dialect: &dyn Dialect, event: &NewEvent) -> Result<Saved, RecordError> {
+/// In a transaction that is around more than this event: passes its throttle, if it has one, writes it, and attaches what is to be.
+pub(crate) async fn write_in<C: ConnectionTrait>(
+    conn: &C,
+    dialect: &dyn Dialect,
+    event: &NewEvent,
+) -> Result<Saved, RecordError> {
     let saved = match throttle::pass(conn, dialect, event).await? {
         Some(ended) => ended,
         None => write(conn, dialect, event).await?,

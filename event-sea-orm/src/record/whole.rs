@@ -17,14 +17,10 @@ pub(crate) async fn begin<C: TransactionTrait>(
 }
 
 /// Keeps what was written if it went well, else undoes it.
-pub(crate) async fn end<T, R>(
-    transaction: T,
-    dialect: &dyn Dialect,
-    log: &str,
-    worked: Result<R, RecordError>,
-) -> Result<R, RecordError>
+pub(crate) async fn end<T, R, E>(transaction: T, dialect: &dyn Dialect, log: &str, worked: Result<R, E>) -> Result<R, E>
 where
     T: ConnectionTrait + TransactionSession,
+    E: From<RecordError>,
 {
     match worked {
         Ok(value) => {

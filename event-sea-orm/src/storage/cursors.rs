@@ -264,7 +264,13 @@ impl SeaStorage {
         integer(row, column).map_err(|error| self.error(error))
     }
 
-    fn ids(&self, row: &QueryResult, column: &str, inbox: &str, log: &LogName) -> Result<IdSet, StorageError> {
+    pub(super) fn ids(
+        &self,
+        row: &QueryResult,
+        column: &str,
+        inbox: &str,
+        log: &LogName,
+    ) -> Result<IdSet, StorageError> {
         self.text(row, column)?.parse().map_err(|error| {
             let what = format!("the cursor of inbox `{inbox}` in log `{log}`: column `{column}` can't be read");
             StorageError::new(StorageErrorKind::Corrupt, format!("{what}: {error}")).caused_by(error)

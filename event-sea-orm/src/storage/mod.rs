@@ -12,6 +12,7 @@ mod own;
 mod postgres;
 mod proof;
 mod read;
+mod retention;
 mod save;
 #[cfg(feature = "mysql")]
 mod slots;
@@ -34,6 +35,7 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, QueryResult
 use crate::backend::{Dialect, Sql, UnsupportedBackend, dialect};
 use crate::transact;
 pub use proof::Proof;
+pub use retention::{Held, LogRetention, Retention, RetentionError, RetentionReport};
 pub use transaction::InboxTransaction;
 
 /// Where the dispatcher keeps what it knows: the logs' own database.

@@ -84,6 +84,13 @@ async fn run(cli: &Cli) -> Result<(), Error> {
     end
 }
 
+/// What is stored in databases out there stays readable: the events and inboxes of this program are compared with the committed
+/// `events.lock`. After a change, `EVENTS_LOCK=update cargo test`.
+#[test]
+fn stored_events_stay_readable() -> Result<(), event_core::lock::LockError> {
+    event_core::lock::check("events.lock")
+}
+
 async fn open(url: &str) -> Result<DatabaseConnection, Error> {
     if !url.starts_with("sqlite:") {
         return Err(Error::NoSqlite);

@@ -8,6 +8,7 @@ use crate::{Kind, TestDb};
 #[derive(Clone, Debug)]
 pub struct RawEvent {
     id: Option<i64>,
+    subject: String,
     key: Option<String>,
     action: String,
     version: i32,
@@ -22,13 +23,27 @@ impl RawEvent {
 
     /// One of this action, version and metadata.
     pub fn of(action: &str, version: i32, metadata: &str) -> Self {
-        Self { id: None, key: None, action: action.to_owned(), version, metadata: metadata.to_owned() }
+        Self {
+            id: None,
+            subject: "issue".to_owned(),
+            key: None,
+            action: action.to_owned(),
+            version,
+            metadata: metadata.to_owned(),
+        }
     }
 
     /// With an id that the database did not choose.
     #[must_use]
     pub fn id(mut self, id: i64) -> Self {
         self.id = Some(id);
+        self
+    }
+
+    /// Of another kind of subject than an issue.
+    #[must_use]
+    pub fn of_subject(mut self, kind: &str) -> Self {
+        self.subject = kind.to_owned();
         self
     }
 
@@ -41,10 +56,10 @@ impl RawEvent {
 
     /// `(columns) VALUES (values)`
     pub fn columns_and_values(&self, db: &TestDb) -> String {
-        let Self { id, key, action, version, metadata } = self;
+        let Self { id, subject, key, action, version, metadata } = self;
         let mut columns = "subject_type, subject_id, action, version, metadata, occurred_at".to_owned();
         let time = db.time("2030-01-01T00:00:00+00:00");
-        let mut values = format!("'issue', '1', '{action}', {version}, '{metadata}', {time}");
+        let mut values = format!("'{subject}', '1', '{action}', {version}, '{metadata}', {time}");
         if let Some(key) = key {
             columns.push_str(", idempotency_key");
             values.push_str(&format!(", '{key}'"));

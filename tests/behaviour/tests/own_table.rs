@@ -3,6 +3,7 @@
 
 use behaviour::{Kind, TestDb, on_every_empty_database};
 use event_core::{Draft, RecordingError};
+use event_sea_orm::Watch;
 use event_sea_orm::prelude::*;
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, LoaderTrait,
@@ -29,6 +30,8 @@ on_every_empty_database! {
     inboxes_take_its_events
     a_row_can_be_neither_changed_nor_deleted
     its_migration_wants_the_tables_it_refers_to
+    a_guard_knows_its_events
+    retention_and_its_archive_know_it
 }
 
 #[allow(unreachable_pub, reason = "SeaORM's entities are written so")]
@@ -509,4 +512,43 @@ async fn its_migration_wants_the_tables_it_refers_to(db: &TestDb) {
         let own = db.rows(&format!("{like}ticket_events' AND column_name = 'subject_id'")).await;
         assert_eq!(own, db.rows(&format!("{like}tickets' AND column_name = 'id'")).await);
     }
+}
+
+async fn a_guard_knows_its_events(db: &TestDb) {
+    migrated(db).await;
+    let (ada, ticket) = (person(db, "Ada").await, ticket(db, "Broken").await);
+    let document = document::ActiveModel { id: Set(Uuid::from_u128(7)) };
+    let watch = Watch::over::<ticket::Entity, TicketEvent>().and::<document::Entity, DocumentEvent>();
+    let watching = watch.begin(db).await.unwrap();
+    db.transact(async |txn| {
+        let mut change = ticket.clone().into_active_model();
+        change.title = Set("Mended".to_owned());
+        change.update(txn).await?;
+        ticket.record(comment("mended")).by(&ada).save(txn).await?;
+        let document = document.clone().insert(txn).await?;
+        document.record(DocumentEvent::Signed).by(&ada).save(txn).await
+    })
+    .await
+    .unwrap();
+    watching.check().await.unwrap();
+    let mut change = ticket.clone().into_active_model();
+    change.title = Set("Lost".to_owned());
+    change.update(&**db).await.unwrap();
+    let error = watching.check().await.unwrap_err();
+    assert!(error.to_string().contains(&format!("`tickets` {} (UPDATE)", ticket.id)), "{error}");
+}
+
+async fn retention_and_its_archive_know_it(db: &TestDb) {
+    migrated(db).await;
+    let (ada, ticket) = (person(db, "Ada").await, ticket(db, "Broken").await);
+    for text in ["a", "b", "c"] {
+        ticket.record(comment(text)).by(&ada).save(&**db).await.unwrap();
+    }
+    Dispatcher::builder(&**db).build().unwrap().drain().await.unwrap();
+    let all = Retention::older_than(std::time::Duration::ZERO).log("ticket_events").archive_in_table();
+    let report = all.run(&**db).await.unwrap();
+    assert_eq!(report.logs[&LogName::from("ticket_events")].deleted, 2);
+    assert_eq!(db.rows("SELECT subject_id, actor_id FROM ticket_events_archive").await.len(), 2);
+    let only = Retention::older_than(std::time::Duration::ZERO).only::<TicketEvent>([TicketEventAction::Opened]);
+    assert_eq!(only.run(&**db).await.unwrap().logs[&LogName::from("ticket_events")].deleted, 0);
 }

@@ -7,6 +7,7 @@ fn refused() {
     let cases = trybuild::TestCases::new();
     cases.compile_fail("fail/event/*.rs");
     cases.compile_fail("fail/inbox/*.rs");
+    cases.compile_fail("fail/state_machine/*.rs");
 }
 
 #[test]

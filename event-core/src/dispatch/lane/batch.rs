@@ -8,6 +8,9 @@
 //! a savepoint for each event, so that a failure undoes its own writes only; effects outside the database happen again then.
 //! The savepoint around the whole batch is released before the cursor is written: should a handler have ended the
 //! transaction (a deadlock it swallowed, an implicit commit), that release fails and the batch is thrown away.
+//!
+//! What a batch costs beside its events (a begin, a savepoint, a save, a commit) is shared by as many as it has; what a failure costs
+//! grows with them, since all of them run again. So batches double while all goes well, and begin small again behind a failure.
 
 use std::any::Any;
 
@@ -18,13 +21,41 @@ use crate::dispatch::deliver::deliver;
 use crate::inbox::{InboxResult, Outcome};
 use crate::storage::{Failure, Storage, StorageError};
 
+/// The size of a first batch, and of one with savepoints: PostgreSQL keeps at most 64 of a transaction in its fast cache.
+const SMALL: usize = 64;
+
+/// The size of the next batch.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct BatchSize {
+    now: usize,
+    most: usize,
+}
+
+impl BatchSize {
+    pub(super) fn new(most: usize) -> Self {
+        Self { now: SMALL.min(most), most }
+    }
+
+    pub(super) fn get(self) -> usize {
+        self.now
+    }
+
+    fn grow(&mut self) {
+        self.now = self.now.saturating_mul(2).min(self.most);
+    }
+
+    fn shrink(&mut self) {
+        *self = Self::new(self.most);
+    }
+}
+
 impl<S: Storage> Lane<S> {
     /// Takes a batch of events and delivers it; false when there is none.
     pub(super) async fn next_batch(&mut self) -> Result<bool, StorageError> {
         let mut batch: Vec<Taken> = Vec::new();
         let mut any = false;
         // Bounded by what is taken, parked ones included: those wait for a save.
-        for _ in 0..self.shared.options.batch {
+        for _ in 0..self.batch.get() {
             let taken = match self.ready.pop_front() {
                 Some(taken) => taken,
                 None => match self.next_event().await? {
@@ -90,12 +121,16 @@ impl<S: Storage> Lane<S> {
             results.push(result);
             if undone {
                 shared.storage.rollback(transaction).await?;
+                self.batch.shrink();
                 return self.run_batch_guarded(batch).await;
             }
             // The transaction holds locks, on SQLite the only write lock: bounded in time as well as in number.
             if begun.elapsed() >= shared.options.batch_time {
                 break;
             }
+        }
+        if results.len() >= self.batch.get() {
+            self.batch.grow();
         }
         self.commit_batch(transaction, batch, results).await
     }
@@ -114,7 +149,8 @@ impl<S: Storage> Lane<S> {
             }
             let failed = results.last().is_some_and(undoes);
             // In an ordered inbox the ones behind must not overtake: end the batch here, the next one parks them.
-            if failed && self.order.is_some() || begun.elapsed() >= shared.options.batch_time {
+            let full = results.len() >= SMALL || begun.elapsed() >= shared.options.batch_time;
+            if failed && self.order.is_some() || full {
                 break;
             }
             // Perhaps the inbox is to pause: end it here, too, and see.
@@ -170,8 +206,8 @@ impl<S: Storage> Lane<S> {
         batch: Vec<Taken>,
         results: Vec<InboxResult>,
     ) -> Result<(), StorageError> {
-        if batch.len() >= self.shared.options.batch {
-            let ids = i64::try_from(batch.len()).unwrap_or(i64::MAX);
+        if batch.len() >= SMALL.min(self.batch.get()) {
+            let ids = i64::try_from(self.batch.get()).unwrap_or(i64::MAX);
             self.logs.iter_mut().for_each(|log| log.look_ahead(ids));
         }
         let mut batch = batch.into_iter();

@@ -30,6 +30,7 @@ use super::watchdog::Slot;
 use crate::inbox::{InboxResult, LoadedEvent};
 use crate::names::LogName;
 use crate::storage::{Claimed, DueFailure, Failure, FailureChange, Pause, Storage, StorageError, StorageErrorKind};
+use batch::BatchSize;
 use breaker::{Breaker, BreakerSettings};
 use log::LogLane;
 use order::{Admitted, Order, SubjectKey};
@@ -84,6 +85,8 @@ pub(crate) struct Lane<S: Storage> {
     changes: Vec<FailureChange>,
     order: Option<Order>,
     breaker: Breaker,
+    /// Of a transactional inbox.
+    batch: BatchSize,
     /// Taken, and next in turn.
     ready: VecDeque<Taken>,
     /// Deliveries and rows worked on: a round of a drain that raises it not is the last.
@@ -136,6 +139,7 @@ impl<S: Storage> Lane<S> {
         let slot = shared.watchdog.slot(plan.name());
         Ok(Self {
             work: Arc::new((shared.clone(), plan.clone())),
+            batch: BatchSize::new(shared.options.batch),
             shared,
             plan,
             logs,

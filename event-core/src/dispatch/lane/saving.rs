@@ -62,7 +62,7 @@ impl<S: Storage> Lane<S> {
     /// Sees to it that the stored ceilings cover these events before any of them starts.
     pub(super) async fn cover(&mut self, events: &[(usize, i64)]) -> Result<(), StorageError> {
         // A transactional inbox saves at every batch: further ahead would only make more suspects.
-        let batch = i64::try_from(self.shared.options.batch).unwrap_or(CEILING_BLOCK);
+        let batch = i64::try_from(self.batch.get()).unwrap_or(CEILING_BLOCK);
         let most = if self.plan.transactional { batch.min(CEILING_BLOCK) } else { CEILING_BLOCK };
         let mut raised = false;
         for &(log, id) in events {

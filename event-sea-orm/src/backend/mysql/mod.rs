@@ -186,6 +186,10 @@ impl Dialect for MySql {
         ddl::log_down(log)
     }
 
+    fn archive_up(&self, log: &str, archive: &str) -> Vec<String> {
+        ddl::archive(log, archive)
+    }
+
     fn attachments_up(&self) -> Vec<String> {
         ddl::attachments()
     }

@@ -1,6 +1,7 @@
 //! What happens to issues.
 
 use event_sea_orm::prelude::*;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{AboutRepository, Account, Was};
@@ -49,19 +50,19 @@ pub enum IssueEvent {
     Transferred { to: AboutRepository, new_issue_id: i64 },
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct IssueChanges {
     pub title: Option<Was>,
     pub body: Option<Was>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AboutLabel {
     pub id: i64,
     pub name: String,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AboutMilestone {
     pub id: i64,
     pub title: String,

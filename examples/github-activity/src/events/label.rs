@@ -1,6 +1,7 @@
 //! What happens to labels.
 
 use event_sea_orm::prelude::*;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Was;
@@ -17,7 +18,7 @@ pub enum LabelEvent {
     Deleted,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LabelChanges {
     pub name: Option<Was>,
     pub color: Option<Was>,

@@ -1,6 +1,7 @@
 //! What happens to the members of repositories: accounts that may write there.
 
 use event_sea_orm::prelude::*;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{AboutRepository, Was};
@@ -17,7 +18,7 @@ pub enum MemberEvent {
     Removed { repository: AboutRepository },
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct MemberChanges {
     pub old_permission: Option<Was>,
 }

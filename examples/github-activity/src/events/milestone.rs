@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use event_sea_orm::prelude::*;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Was;
@@ -22,7 +23,7 @@ pub enum MilestoneEvent {
     Deleted,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct MilestoneChanges {
     pub title: Option<Was>,
     pub description: Option<Was>,

@@ -8,6 +8,7 @@ mod milestone;
 mod repository;
 mod star;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use comment::CommentEvent;
@@ -19,20 +20,20 @@ pub use repository::RepositoryEvent;
 pub use star::StarEvent;
 
 /// What a changed text was before; GitHub sends the new one with the model.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Was {
     pub from: Option<String>,
 }
 
 /// An account as an event remembers it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Account {
     pub id: i64,
     pub login: String,
 }
 
 /// An issue as an event remembers it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AboutIssue {
     pub id: i64,
     pub number: i64,
@@ -40,7 +41,7 @@ pub struct AboutIssue {
 }
 
 /// A repository as an event remembers it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AboutRepository {
     pub id: i64,
     pub full_name: String,

@@ -1,6 +1,7 @@
 //! What happens to repositories.
 
 use event_sea_orm::prelude::*;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{AboutRepository, Account, Was};
@@ -31,7 +32,7 @@ pub enum RepositoryEvent {
     Forked { fork: AboutRepository },
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RepositoryChanges {
     pub description: Option<Was>,
     pub homepage: Option<Was>,

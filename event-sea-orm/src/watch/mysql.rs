@@ -1,0 +1,70 @@
+//! MariaDB: a system-versioned table keeps, of each row, the transaction that wrote it.
+//! <https://mariadb.com/kb/en/system-versioned-tables/#transaction-precise-history-in-innodb>
+
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
+
+use super::table::{Key, Log, Table, literal, watcher};
+use super::verdict::EVENT;
+use super::{Watch, WatchError};
+use crate::backend::Dialect;
+
+pub(super) const SELECT: &str =
+    "SELECT id, CAST(began AS signed) AS tx, source, kind, row_id, operation FROM event_watch ORDER BY id";
+
+const TABLE: &str = "CREATE TABLE IF NOT EXISTS event_watch (
+    id bigint NOT NULL AUTO_INCREMENT PRIMARY KEY,
+    source varchar(255) NOT NULL,
+    kind varchar(64) NOT NULL,
+    row_id varchar(255) NOT NULL,
+    operation varchar(16) NOT NULL,
+    began bigint unsigned GENERATED ALWAYS AS ROW START INVISIBLE,
+    ended bigint unsigned GENERATED ALWAYS AS ROW END INVISIBLE,
+    PERIOD FOR SYSTEM_TIME (began, ended)
+) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 WITH SYSTEM VERSIONING";
+
+/// MySQL has no such tables.
+pub(super) async fn check(db: &DatabaseConnection) -> Result<(), WatchError> {
+    let row = db.query_one_raw(Statement::from_string(DbBackend::MySql, "SELECT version() AS version")).await?;
+    let version: String = row.map(|row| row.try_get("", "version")).transpose()?.unwrap_or_default();
+    if version.contains("MariaDB") { Ok(()) } else { Err(WatchError::Unsupported("MySQL")) }
+}
+
+pub(super) fn triggers(watch: &Watch, dialect: &dyn Dialect) -> Vec<String> {
+    let mut statements = vec![TABLE.to_owned()];
+    statements.extend(watch.tables.iter().flat_map(|table| of_table(table, dialect)));
+    statements.extend(watch.logs.iter().map(|log| of_log(log, dialect)));
+    statements
+}
+
+fn of_table(table: &Table, dialect: &dyn Dialect) -> [String; 3] {
+    let Table { name, kind, key: Key { column, is_uuid }, columns } = table;
+    let (quoted, key, kind) = (dialect.quoted(name), dialect.quoted(column), literal(kind));
+    let same: Vec<_> = columns.iter().map(|column| dialect.quoted(column)).collect();
+    let same: Vec<_> = same.iter().map(|column| format!("OLD.{column} <=> NEW.{column}")).collect();
+    let same = if same.is_empty() { "true".to_owned() } else { same.join(" AND ") };
+    let (watcher, name) = (watcher(name), literal(name));
+    let trigger = |operation: &str, row: &str, unless: &str| {
+        let id = if *is_uuid { format!("hex({row}.{key})") } else { format!("CAST({row}.{key} AS char)") };
+        format!(
+            "CREATE OR REPLACE TRIGGER {watcher}_{} AFTER {operation} ON {quoted} FOR EACH ROW BEGIN
+    IF NOT ({unless}) THEN
+        INSERT INTO event_watch (source, kind, row_id, operation) VALUES ({name}, {kind}, {id}, '{operation}');
+    END IF;
+END",
+            operation.to_lowercase()
+        )
+    };
+    [trigger("INSERT", "NEW", "false"), trigger("UPDATE", "NEW", &same), trigger("DELETE", "OLD", "false")]
+}
+
+fn of_log(log: &Log, dialect: &dyn Dialect) -> String {
+    let kind = log.kind.map_or_else(|| "NEW.subject_type".to_owned(), literal);
+    let (quoted, name) = (dialect.quoted(log.name), literal(log.name));
+    let watcher = watcher(log.name);
+    // Sixteen bytes are no text.
+    let id = if log.is_uuid { "hex(NEW.subject_id)" } else { "CAST(NEW.subject_id AS char)" };
+    format!(
+        "CREATE OR REPLACE TRIGGER {watcher} AFTER INSERT ON {quoted} FOR EACH ROW
+    INSERT INTO event_watch (source, kind, row_id, operation) VALUES ({name}, {kind}, {id}, '{EVENT}')"
+    )
+}

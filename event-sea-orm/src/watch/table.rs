@@ -1,0 +1,72 @@
+//! What is watched: a user's table and its key, and the logs that have its events.
+
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
+use event_core::EventDescriptor;
+use sea_orm::{ColumnTrait as _, ColumnType, EntityTrait, IdenStatic as _, Iterable as _, PrimaryKeyToColumn as _};
+
+use crate::own_table;
+
+/// A column that names a row.
+#[derive(Clone, Debug)]
+pub(super) struct Key {
+    pub(super) column: String,
+    /// Kept as sixteen bytes where the database has no type for it.
+    pub(super) is_uuid: bool,
+}
+
+/// A watched table.
+#[derive(Clone, Debug)]
+pub(super) struct Table {
+    pub(super) name: String,
+    pub(super) kind: &'static str,
+    pub(super) key: Key,
+    /// The columns whose changes are to be on record.
+    pub(super) columns: Vec<String>,
+}
+
+impl Table {
+    pub(super) fn of<T: EntityTrait>(kind: &'static str, except: impl IntoIterator<Item = T::Column>) -> Self {
+        let except: Vec<_> = except.into_iter().map(|column| column.as_str().to_owned()).collect();
+        let columns = T::Column::iter().map(|column| column.as_str().to_owned());
+        // An event's subject has a key of one column.
+        let key = T::PrimaryKey::iter().map(|key| key.into_column()).next();
+        let is_uuid = key.is_some_and(|key| matches!(key.def().get_column_type(), ColumnType::Uuid));
+        Self {
+            name: T::default().table_name().to_owned(),
+            kind,
+            key: Key { column: key.map_or("id", |key| key.as_str()).to_owned(), is_uuid },
+            columns: columns.filter(|column| !except.contains(column)).collect(),
+        }
+    }
+}
+
+/// A log with their events.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Log {
+    pub(super) name: &'static str,
+    /// The kind of all of its subjects, where it is a table of an enum's own.
+    pub(super) kind: Option<&'static str>,
+    /// Whether it names them by sixteen bytes, where the database has no type for UUIDs.
+    pub(super) is_uuid: bool,
+}
+
+impl Log {
+    /// Of the events of a table's rows.
+    pub(super) fn of(event: &EventDescriptor, table: &Table) -> Self {
+        let kind = own_table::of(event.log()).map(|_| event.subject());
+        Self { name: event.log(), kind, is_uuid: kind.is_some() && table.key.is_uuid }
+    }
+}
+
+/// A name as a text in SQL; values are bound instead.
+pub(super) fn literal(name: &str) -> String {
+    format!("'{}'", name.replace('\'', "''"))
+}
+
+/// The name of what watches a table: the same each time, and short enough for every database.
+pub(super) fn watcher(table: &str) -> String {
+    let mut hasher = DefaultHasher::new();
+    table.hash(&mut hasher);
+    format!("event_watch_{:016x}", hasher.finish())
+}
