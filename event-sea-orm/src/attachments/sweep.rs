@@ -5,12 +5,13 @@
 
 use std::time::Duration;
 
-use event_core::AttachmentId;
+use event_core::{AttachmentId, LogName};
 use futures_util::{StreamExt as _, stream};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, QueryResult, TransactionTrait};
 
 use super::{AttachmentError, Attachments};
-use crate::backend::{Dialect, Sql, dialect};
+use crate::backend::{Dialect, Sql, Trouble, dialect};
+use crate::storage::archive_of;
 use crate::transact;
 
 /// So many rows are claimed, and so many removed, in one transaction.
@@ -50,7 +51,7 @@ impl Swept {
 
 impl Attachments {
     /// Removes what nobody attached within this time, by the database's clock, and what belonged to events that are gone from their
-    /// logs. One that a transaction is just attaching is left alone, however old it is.
+    /// logs and the archives beside them. One that a transaction is just attaching is left alone, however old it is.
     ///
     /// The time has to be longer than the longest upload and the transaction after it: an upload that is swept away in the middle
     /// is [`AttachmentError::SweptAway`]. Call it once in a while, from as many programs as like; what one did not end the next
@@ -130,25 +131,45 @@ impl Sweep<'_> {
         logs.map_err(|error| self.failed(error))
     }
 
-    /// Claims all whose events are gone from this log. An id is never given out again, so that what is gone stays gone, and what an
-    /// event has is seen with the event or not at all: one statement is one snapshot.
+    /// Claims all whose events are gone from this log, and from the archive beside it. An id is never given out again, so that what is
+    /// gone stays gone; and an event is seen with what it has, in one place or the other: one statement is one snapshot.
+    ///
+    /// An archive stands before events go there. So where there is none after the orphans were found, none of them is in one.
     async fn claim_orphans(&self, log: &str) -> Result<(), DbErr> {
+        let archive = archive_of(&LogName::from(log.to_owned()));
+        let mut places = vec![log];
         let mut from = 0_i64;
         loop {
             let mut sql = self.sql();
             sql.push("SELECT file.id, file.event_id FROM event_attachments AS file WHERE file.log = ").bind(log);
-            sql.push(" AND file.event_id >= ")
-                .bind(from)
-                .push(" AND file.state = 'stored' AND NOT EXISTS (SELECT 1 FROM ");
-            sql.name(log).push(" AS log WHERE log.id = file.event_id) ORDER BY file.event_id LIMIT ").bind(BATCH);
+            sql.push(" AND file.event_id >= ").bind(from).push(" AND file.state = 'stored'");
+            for place in &places {
+                sql.push(" AND NOT EXISTS (SELECT 1 FROM ").name(place).push(" AS log WHERE log.id = file.event_id)");
+            }
+            sql.push(" ORDER BY file.event_id LIMIT ").bind(BATCH);
             let rows = self.query(sql).await?;
             let Some(last) = rows.last() else { return Ok(()) };
+            if places.len() == 1 && self.is_there(&archive).await? {
+                places.push(&archive);
+                continue;
+            }
             from = last.try_get("", "event_id")?;
             let mut sql = self.sql();
             sql.push("UPDATE event_attachments SET state = 'removing' WHERE state = 'stored' AND log = ").bind(log);
             sql.push(" AND id IN ").list(ids(&rows)?);
             let db = &self.attachments.db;
             db.execute_raw(sql.statement(db.get_database_backend())).await?;
+        }
+    }
+
+    /// Whether there is a table of that name. Asked of itself: catalogues leave out what an account may not read.
+    async fn is_there(&self, table: &str) -> Result<bool, DbErr> {
+        let mut sql = self.sql();
+        sql.push("SELECT id FROM ").name(table).push(" WHERE 1 = 0");
+        match self.query(sql).await {
+            Ok(_) => Ok(true),
+            Err(error) if matches!(self.dialect.trouble(&error), Some(Trouble::NoTable(_))) => Ok(false),
+            Err(error) => Err(error),
         }
     }
 

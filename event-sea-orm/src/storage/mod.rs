@@ -35,6 +35,8 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, QueryResult
 use crate::backend::{Dialect, Sql, UnsupportedBackend, dialect};
 use crate::transact;
 pub use proof::Proof;
+#[cfg(feature = "attachments")]
+pub(crate) use retention::archive_of;
 pub use retention::{Held, LogRetention, Retention, RetentionError, RetentionReport};
 pub use transaction::InboxTransaction;
 

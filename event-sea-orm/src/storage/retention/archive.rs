@@ -34,7 +34,7 @@ impl fmt::Debug for Elsewhere {
 }
 
 /// The table beside a log.
-pub(super) fn archive_of(log: &LogName) -> String {
+pub(crate) fn archive_of(log: &LogName) -> String {
     format!("{log}_archive")
 }
 

@@ -18,6 +18,8 @@ use event_core::storage::StorageError;
 use event_core::{Action, DomainEvent, LogName, SHARED_LOG, StoredEvent, registry};
 
 use self::archive::Archive;
+#[cfg(feature = "attachments")]
+pub(crate) use self::archive::archive_of;
 use super::SeaStorage;
 use crate::own_table;
 pub use report::{Held, LogRetention, RetentionReport};
