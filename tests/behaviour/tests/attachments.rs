@@ -14,7 +14,7 @@ use event_sea_orm::object_store::{ObjectStoreExt as _, path::Path as ObjectPath}
 use event_sea_orm::prelude::*;
 use event_sea_orm::{AttachmentRefusal, Swept};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use sea_orm::{ConnectionTrait as _, Database, DbErr, IsolationLevel, TransactionTrait as _};
+use sea_orm::{ColumnTrait as _, ConnectionTrait as _, Database, DbErr, IsolationLevel, TransactionTrait as _};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
@@ -34,6 +34,7 @@ on_every_empty_database! {
     an_attachment_belongs_to_one_event
     of_many_recorders_at_once_one_has_it
     many_events_in_one_call
+    a_set_based_change_attaches_in_its_whole
     the_same_event_again_has_the_same_files
     a_throttled_event_has_no_files
     what_is_no_attachment_is_refused
@@ -543,6 +544,24 @@ async fn many_events_in_one_call(db: &TestDb) {
         files.iter().map(|file| file.name.as_str()).collect::<Vec<_>>().join(" ")
     };
     assert_eq!(saved.iter().map(names).collect::<Vec<_>>(), ["a b", "", "c", "d"]);
+}
+
+async fn a_set_based_change_attaches_in_its_whole(db: &TestDb) {
+    let files = Files::new(db).await;
+    let file = files.store("why").await;
+    let row = models::issue(&**db, "Broken").await;
+    let update =
+        || issue::Entity::update_all().filter(issue::Column::Id.eq(row.id)).set(issue::Column::Title, "Mended");
+    let attach = |id: AttachmentId| {
+        move |_: &issue::Model, after: &issue::Model| after.record(IssueEvent::Closed).by_system().attach(id.clone())
+    };
+    let gone = AttachmentId::from("01997d3e-0000-7000-8000-000000000000");
+    let error = update().record(&**db, attach(gone)).await.unwrap_err();
+    assert!(matches!(error, RecordError::Attachment { .. }), "{error}");
+    assert_eq!((events(db).await, db.number("SELECT count(*) FROM issues WHERE title = 'Broken'").await), (0, 1));
+    let changed = update().record(&**db, attach(file.id.clone())).await.unwrap();
+    let of = files.attachments.of(changed.saved[0].event().unwrap()).await.unwrap();
+    assert_eq!(of.iter().map(|file| &file.id).collect::<Vec<_>>(), [&file.id]);
 }
 
 async fn the_same_event_again_has_the_same_files(db: &TestDb) {
