@@ -118,9 +118,12 @@ fn not_allowed(log: &str) -> String {
     format!("IF NOT EXISTS (SELECT 1 FROM event_retention WHERE log = '{log}' AND upto >= OLD.id) THEN")
 }
 
-/// The table that a log's old events are moved to: its columns, and none of its triggers.
+/// The table that a log's old events are moved to: its columns, and none of its triggers. Not `LIKE`, which makes the log's indexes too:
+/// an idempotency key may come again once its event has left the log.
 pub(crate) fn archive(log: &str, archive: &str) -> Vec<String> {
-    vec![format!("CREATE TABLE IF NOT EXISTS `{archive}` LIKE `{log}`")]
+    vec![format!(
+        "CREATE TABLE IF NOT EXISTS `{archive}` (PRIMARY KEY (id)) ENGINE = InnoDB AS SELECT * FROM `{log}` WHERE 1 = 0"
+    )]
 }
 
 /// A trigger that refuses, always or on a condition.

@@ -269,3 +269,24 @@ const EVENT: &str = "event_delivery";
 fn undoes(result: &InboxResult) -> bool {
     matches!(result, Err(_) | Ok(Outcome::Snoozed(_)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_grow_to_their_most_and_begin_small_again() {
+        let mut size = BatchSize::new(200);
+        let mut sizes = vec![size.get()];
+        for _ in 0..3 {
+            size.grow();
+            sizes.push(size.get());
+        }
+        assert_eq!(sizes, [64, 128, 200, 200]);
+        size.shrink();
+        assert_eq!(size.get(), 64);
+        let mut one = BatchSize::new(1);
+        one.grow();
+        assert_eq!(one.get(), 1);
+    }
+}
