@@ -38,6 +38,10 @@ enum Scope {
         correlation_id: Option<String>,
         inbox: &'static str,
     },
+    /// A handler at several events.
+    HandlingBatch {
+        inbox: &'static str,
+    },
 }
 
 /// Who acts, in which request, and what this is part of: filled into every event recorded in [`with_context`].
@@ -109,7 +113,7 @@ impl EventContext {
         self
     }
 
-    /// The event that caused these; a handler's events have theirs without it.
+    /// The event that caused these; a handler's events have theirs without it, unless the handler takes a batch.
     pub fn caused_by(mut self, cause: EventRef) -> Self {
         self.causation = Some(cause);
         self
@@ -155,6 +159,7 @@ impl EventContext {
                 batch_id: None,
             }
             .field(INBOX, inbox),
+            Ok(Scope::HandlingBatch { inbox }) => Self::new().field(INBOX, inbox),
             Err(_) => Self::new(),
         }
     }
@@ -216,6 +221,11 @@ pub(crate) fn handling<F: Future>(
 ) -> impl Future<Output = F::Output> + use<F> {
     let scope = Scope::Handling { at: event.at.clone(), correlation_id: event.correlation_id.clone(), inbox };
     SCOPE.scope(scope, future)
+}
+
+/// Runs the future of a handler that takes a batch: what it records may be caused by any of the events, so it names none.
+pub(crate) fn handling_batch<F: Future>(inbox: &'static str, future: F) -> impl Future<Output = F::Output> {
+    SCOPE.scope(Scope::HandlingBatch { inbox }, future)
 }
 
 /// The context, if the task is in one.

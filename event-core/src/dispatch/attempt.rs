@@ -23,7 +23,7 @@ impl<S: Storage> Dispatcher<S> {
         if !taken {
             return Ok(Some(Processed::NotTaken));
         }
-        let loaded = LoadedEvent::new(event.clone());
+        let loaded = Arc::new(LoadedEvent::new(event.clone()));
         let result: InboxResult = if plan.transactional {
             let transaction = shared.storage.begin().await?;
             let result = deliver(plan, &loaded, 1, &shared.states, Some(&transaction)).await;

@@ -96,7 +96,7 @@ impl<S: Storage> Builder<S> {
         self
     }
 
-    /// The bounds of a transactional inbox's batch, in events (256 by default) and in time (250 ms by default). Batches grow to it from
+    /// The bounds of a batch, of a transactional inbox or of one that takes `Vec<Event<_>>`, in events (256 by default) and in time (250 ms by default). Batches grow to it from
     /// 64 events while handlers succeed; one in which a handler failed is run again, at most 64 events at a time.
     pub fn batch(mut self, events: usize, time: Duration) -> Self {
         self.options.batch = events.max(1);

@@ -84,8 +84,21 @@ pub enum BuildError {
         /// Its place.
         at: Location,
     },
+    /// An inbox that takes a batch and an argument that is about one event.
+    #[error(
+        "{at}: inbox `{inbox}` takes a batch, and an argument that is about one event (`Subject`, `Actor`): load what all of them \
+         need in the handler, or take `Event<YourEvent>`"
+    )]
+    BatchAndOneEvent {
+        /// The inbox.
+        inbox: &'static str,
+        /// Its place.
+        at: Location,
+    },
     /// An inbox without an event, or with two.
-    #[error("{at}: inbox `{inbox}` has {found} event arguments; it needs one, `Event<YourEvent>` or `AnyEvent`")]
+    #[error(
+        "{at}: inbox `{inbox}` has {found} event arguments; it needs one, `Event<YourEvent>` or `AnyEvent`, or a `Vec` of them"
+    )]
     EventArguments {
         /// The inbox.
         inbox: &'static str,
@@ -151,9 +164,16 @@ pub(crate) struct Plan {
     pub(crate) descriptor: &'static InboxDescriptor,
     pub(crate) logs: Vec<(LogName, Filter)>,
     pub(crate) transactional: bool,
+    /// Whether the handler takes several events at once.
+    pub(crate) takes_batch: bool,
 }
 
 impl Plan {
+    /// Whether it works on one thing at a time: a transaction, a batch.
+    pub(crate) fn is_serial(&self) -> bool {
+        self.transactional || self.takes_batch
+    }
+
     pub(crate) fn name(&self) -> &'static str {
         self.descriptor.name()
     }
@@ -210,7 +230,7 @@ pub(crate) fn plan(
         check_inbox(inbox, &needs, states, &mut errors);
         if let [taken] = needs.events[..] {
             let logs = filters(inbox, taken, events, &mut errors);
-            plans.push(Plan { descriptor: inbox, logs, transactional: needs.transaction });
+            plans.push(Plan { descriptor: inbox, logs, transactional: needs.transaction, takes_batch: needs.batch });
         }
     }
     if errors.is_empty() { Ok(plans) } else { Err(BuildErrors(errors)) }
@@ -281,6 +301,9 @@ fn check_inbox(inbox: &'static InboxDescriptor, needs: &Needs, states: &States, 
     if needs.transaction && needs.connection {
         errors.push(BuildError::TransactionAndConnection { inbox: name, at });
     }
+    if needs.batch && needs.one_event {
+        errors.push(BuildError::BatchAndOneEvent { inbox: name, at });
+    }
     if needs.events.len() != 1 {
         errors.push(BuildError::EventArguments { inbox: name, found: needs.events.len(), at });
     }
@@ -300,6 +323,14 @@ fn check_inbox(inbox: &'static InboxDescriptor, needs: &Needs, states: &States, 
     }
     if settings.pause_after == Some(0) {
         bad("`pause_after` has to be at least 1; `None` for never");
+    }
+    if settings.batch == Some(0) {
+        bad("`batch` has to be at least 1");
+    }
+    if settings.batch.is_some() && !needs.batch {
+        bad(
+            "`batch` is for an inbox that takes several events at once: take `Vec<Event<YourEvent>>`, or leave `batch` out",
+        );
     }
 }
 

@@ -1,125 +1,96 @@
-//! A delivery: one event at one inbox, and how a handler's arguments are taken from it.
+//! A delivery: one event at one inbox, or several together, and how a handler's arguments are taken from it.
 
-use std::any::{Any, TypeId};
-use std::ops::Deref;
-use std::sync::{Arc, OnceLock};
+use std::any::Any;
+use std::sync::Arc;
 
+use super::arguments::Event;
+use super::loaded::LoadedEvent;
+use super::needs::Needs;
 use super::outcome::{ErrorKind, InboxError};
 use super::state::States;
-use crate::event::{Decoded, DomainEvent, EventDescriptor};
-use crate::metadata::DecodeError;
-use crate::recorded::{Recorded, StoredEvent};
-use crate::storage::ReadEvent;
+use crate::event::DomainEvent;
+use crate::recorded::StoredEvent;
 
-/// An event that was read, decoded at most once per enum however many inboxes take it.
-pub(crate) struct LoadedEvent {
-    stored: Arc<StoredEvent>,
-    /// The enum that a log's subject and action belong to is unique (checked when the dispatcher is built), so one cell is
-    /// enough. Empty until an inbox asks for the type.
-    typed: OnceLock<(TypeId, Decoded)>,
-    /// Why the row can't be read at all.
-    unreadable: Option<String>,
-}
-
-impl LoadedEvent {
-    pub(crate) fn new(stored: Arc<StoredEvent>) -> Self {
-        Self { stored, typed: OnceLock::new(), unreadable: None }
-    }
-
-    pub(crate) fn from_read(read: ReadEvent) -> Self {
-        match read {
-            Ok(stored) => Self::new(stored),
-            Err(broken) => Self { unreadable: Some(broken.reason), ..Self::new(broken.event) },
-        }
-    }
-
-    /// Fails if the row can't be read, whatever type is asked for.
-    pub(crate) fn readable(&self) -> Result<(), InboxError> {
-        match &self.unreadable {
-            None => Ok(()),
-            Some(reason) => {
-                Err(InboxError::of_kind(ErrorKind::Decode, format!("the event's row can't be read: {reason}")))
-            }
-        }
-    }
-
-    pub(crate) fn stored(&self) -> &Arc<StoredEvent> {
-        &self.stored
-    }
-
-    fn typed<E: DomainEvent>(&self) -> Result<Arc<Recorded<E>>, DecodeError> {
-        let event = E::descriptor();
-        let (type_id, decoded) = self.typed.get_or_init(|| (event.type_id(), event.decode(&self.stored)));
-        if *type_id == TypeId::of::<E>()
-            && let Ok(typed) = decoded
-            && let Ok(typed) = typed.clone().downcast::<Recorded<E>>()
-        {
-            return Ok(typed);
-        }
-        if *type_id == TypeId::of::<E>()
-            && let Err(error) = decoded
-        {
-            return Err(error.clone());
-        }
-        // Another enum took the cell (an unknown action may be asked for by two): decode for this one alone.
-        Recorded::from_stored(self.stored.clone()).map(Arc::new)
-    }
-}
-
-/// One event at one inbox: what every extractor draws from.
+/// One event at one inbox, or a batch of them: what every extractor draws from.
 pub struct Delivery<'a> {
-    event: &'a LoadedEvent,
-    inbox: &'static str,
-    attempt: Attempt,
-    states: &'a States,
-    transaction: Option<&'a (dyn Any + Send + Sync)>,
+    /// One, or those of a batch; never none.
+    events: &'a [Arc<LoadedEvent>],
+    first: &'a LoadedEvent,
+    at: Place<'a>,
+}
+
+/// Where events are delivered, and how.
+#[derive(Clone, Copy)]
+pub(crate) struct Place<'a> {
+    pub(crate) inbox: &'static str,
+    pub(crate) attempt: Attempt,
+    pub(crate) states: &'a States,
+    pub(crate) transaction: Option<&'a (dyn Any + Send + Sync)>,
 }
 
 impl<'a> Delivery<'a> {
-    pub(crate) fn new(
-        event: &'a LoadedEvent,
-        inbox: &'static str,
-        attempt: Attempt,
-        states: &'a States,
-        transaction: Option<&'a (dyn Any + Send + Sync)>,
-    ) -> Self {
-        Self { event, inbox, attempt, states, transaction }
+    pub(crate) fn of_one(event: &'a Arc<LoadedEvent>, at: Place<'a>) -> Self {
+        Self { events: std::slice::from_ref(event), first: event, at }
     }
 
-    /// The event without its type.
+    /// `None` of no event.
+    pub(crate) fn of_batch(events: &'a [Arc<LoadedEvent>], at: Place<'a>) -> Option<Self> {
+        let first = events.first()?;
+        Some(Self { events, first, at })
+    }
+
+    /// The event without its type. Of a batch it is the first: an extractor that is about one event says so by
+    /// [`Needs::one_event`].
     pub fn stored(&self) -> &Arc<StoredEvent> {
-        self.event.stored()
+        self.first.stored()
     }
 
-    /// The event as one of `E`.
+    /// The event as one of `E`; of a batch the first.
     ///
     /// # Errors
     /// When it is none: the delivery becomes a dead letter at once.
     pub fn event<E: DomainEvent>(&self) -> Result<Event<E>, InboxError> {
-        match self.event.typed() {
-            Ok(recorded) => Ok(Event(recorded)),
-            Err(error) => Err(InboxError::of_kind(ErrorKind::Decode, error.to_string())),
-        }
+        typed(self.first)
+    }
+
+    /// All events without their types, in the order of the log: one, unless the inbox takes a batch.
+    pub fn all_stored(&self) -> impl ExactSizeIterator<Item = &Arc<StoredEvent>> {
+        self.events.iter().map(|event| event.stored())
+    }
+
+    /// All events as those of `E`, in the order of the log: one, unless the inbox takes a batch.
+    ///
+    /// # Errors
+    /// When one of them is none.
+    pub fn events<E: DomainEvent>(&self) -> Result<Vec<Event<E>>, InboxError> {
+        self.events.iter().map(|event| typed(event)).collect()
     }
 
     /// The inbox's stored name.
     pub fn inbox(&self) -> &'static str {
-        self.inbox
+        self.at.inbox
     }
 
     /// Which attempt this is.
     pub fn attempt(&self) -> Attempt {
-        self.attempt
+        self.at.attempt
     }
 
     /// The values given to the dispatcher.
     pub fn states(&self) -> &'a States {
-        self.states
+        self.at.states
     }
 
     /// The storage's open transaction, in a transactional inbox.
     pub fn transaction<T: Any>(&self) -> Option<&'a T> {
-        self.transaction?.downcast_ref()
+        self.at.transaction?.downcast_ref()
+    }
+}
+
+fn typed<E: DomainEvent>(event: &LoadedEvent) -> Result<Event<E>, InboxError> {
+    match event.typed() {
+        Ok(recorded) => Ok(Event::shared(recorded)),
+        Err(error) => Err(InboxError::of_kind(ErrorKind::Decode, error.to_string())),
     }
 }
 
@@ -148,7 +119,8 @@ impl<'a> Delivery<'a> {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` can't be an argument of an inbox",
     label = "not an extractor",
-    note = "take `Event<E>`, `AnyEvent`, `State<T>`, `Attempt`, `Db`, `Txn<'_>`, or implement `FromDelivery` for `{Self}`"
+    note = "take `Event<E>`, `AnyEvent`, a `Vec` of one of these, `State<T>`, `Attempt`, `Db`, `Txn<'_>`, or implement \
+            `FromDelivery` for `{Self}`"
 )]
 pub trait FromDelivery<'a>: Sized {
     /// Takes the argument.
@@ -186,156 +158,6 @@ impl<'a, T: OptionalFromDelivery<'a>> FromDelivery<'a> for Option<T> {
 
     fn declare(needs: &mut Needs) {
         T::declare(needs);
-    }
-}
-
-/// Which events an inbox's arguments take.
-#[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
-pub enum TakenEvents {
-    /// Those of one enum.
-    Of(&'static EventDescriptor),
-    /// Those of every log.
-    Any,
-}
-
-/// What an inbox's arguments need of the dispatcher; collected by [`FromDelivery::declare`].
-#[derive(Debug, Default)]
-pub struct Needs {
-    pub(crate) events: Vec<TakenEvents>,
-    pub(crate) states: Vec<(TypeId, &'static str)>,
-    pub(crate) transaction: bool,
-    pub(crate) connection: bool,
-}
-
-impl Needs {
-    /// Takes the events of `E`.
-    pub fn event<E: DomainEvent>(&mut self) {
-        self.events.push(TakenEvents::Of(E::descriptor()));
-    }
-
-    /// Takes the events of every log.
-    pub fn any_event(&mut self) {
-        self.events.push(TakenEvents::Any);
-    }
-
-    /// Wants a value of this type from `.state(...)`.
-    pub fn state<T: 'static>(&mut self) {
-        self.states.push((TypeId::of::<T>(), std::any::type_name::<T>()));
-    }
-
-    /// Writes in the transaction that saves the cursor: the inbox becomes transactional.
-    pub fn transaction(&mut self) {
-        self.transaction = true;
-    }
-
-    /// Uses a database connection of its own, which a transactional inbox can't (it would wait for itself).
-    pub fn connection(&mut self) {
-        self.connection = true;
-    }
-}
-
-/// An argument that is the delivered event: what `when` is asked about.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` is no event argument",
-    label = "`on` and `when` need the event",
-    note = "make the inbox's first argument `Event<YourEvent>` or `AnyEvent`"
-)]
-pub trait EventArgument: Sized {
-    /// Takes the event.
-    ///
-    /// # Errors
-    /// When it can't be read as this type.
-    fn take(delivery: &Delivery<'_>) -> Result<Self, InboxError>;
-}
-
-/// The delivered event, typed: derefs to [`Recorded<E>`]. Cheap to clone.
-#[derive(Debug)]
-pub struct Event<E>(Arc<Recorded<E>>);
-
-impl<E> Event<E> {
-    /// Wraps a recorded event: what a filter's unit test starts from.
-    pub fn new(recorded: Recorded<E>) -> Self {
-        Self(Arc::new(recorded))
-    }
-}
-
-impl<E> Clone for Event<E> {
-    fn clone(&self) -> Self {
-        Self(self.0.clone())
-    }
-}
-
-impl<E> Deref for Event<E> {
-    type Target = Recorded<E>;
-
-    fn deref(&self) -> &Recorded<E> {
-        &self.0
-    }
-}
-
-impl<E: DomainEvent> EventArgument for Event<E> {
-    fn take(delivery: &Delivery<'_>) -> Result<Self, InboxError> {
-        delivery.event()
-    }
-}
-
-impl<'a, E: DomainEvent> FromDelivery<'a> for Event<E> {
-    async fn from_delivery(delivery: &'a Delivery<'a>) -> Result<Self, InboxError> {
-        delivery.event()
-    }
-
-    fn declare(needs: &mut Needs) {
-        needs.event::<E>();
-    }
-}
-
-/// An event of whatever enum, without its type: derefs to [`StoredEvent`]. As an argument of an inbox it takes the events
-/// of every log. Cheap to clone.
-#[derive(Clone, Debug)]
-pub struct AnyEvent(Arc<StoredEvent>);
-
-impl AnyEvent {
-    /// Wraps a stored event.
-    pub fn new(stored: Arc<StoredEvent>) -> Self {
-        Self(stored)
-    }
-
-    /// The shared stored event.
-    pub fn into_stored(self) -> Arc<StoredEvent> {
-        self.0
-    }
-
-    /// The event as one of `E`, if it is one.
-    ///
-    /// # Errors
-    /// As [`StoredEvent::decode`]; ask [`StoredEvent::is`] first.
-    pub fn typed<E: DomainEvent>(&self) -> Result<Recorded<E>, DecodeError> {
-        Recorded::from_stored(self.0.clone())
-    }
-}
-
-impl Deref for AnyEvent {
-    type Target = StoredEvent;
-
-    fn deref(&self) -> &StoredEvent {
-        &self.0
-    }
-}
-
-impl EventArgument for AnyEvent {
-    fn take(delivery: &Delivery<'_>) -> Result<Self, InboxError> {
-        Ok(Self(delivery.stored().clone()))
-    }
-}
-
-impl<'a> FromDelivery<'a> for AnyEvent {
-    async fn from_delivery(delivery: &'a Delivery<'a>) -> Result<Self, InboxError> {
-        Self::take(delivery)
-    }
-
-    fn declare(needs: &mut Needs) {
-        needs.any_event();
     }
 }
 

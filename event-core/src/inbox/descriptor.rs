@@ -118,7 +118,8 @@ pub enum Start {
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Settings {
-    /// Deliveries at the same time; at least 1. A transactional inbox runs its events one after another.
+    /// Deliveries at the same time; at least 1. A transactional inbox runs its events one after another, one that takes a
+    /// batch its batches.
     pub concurrency: usize,
     /// How long a handler may take. It acts at an await: a handler that blocks its thread is reported, not stopped.
     pub timeout: Duration,
@@ -133,6 +134,9 @@ pub struct Settings {
     /// Only errors that may be retried count, and time-outs and panics. A success begins the row anew; what says nothing about
     /// the inbox (skipped, snoozed, discarded, undecodable, an error not worth a retry) is left out.
     pub pause_after: Option<u32>,
+    /// The most events of one call, in an inbox that takes a batch; at least 1, `None` for the dispatcher's
+    /// [`batch`](crate::Builder::batch).
+    pub batch: Option<usize>,
 }
 
 impl Settings {
@@ -145,6 +149,7 @@ impl Settings {
         start: Start::Now,
         ordered: false,
         pause_after: Some(10),
+        batch: None,
     };
 }
 

@@ -3,8 +3,8 @@
 use proc_macro2::TokenStream;
 use quote::{ToTokens as _, quote};
 use syn::{
-    Attribute, FnArg, GenericArgument, Ident, ImplItem, Item, ItemFn, ItemImpl, Meta, PathArguments, Signature, Type,
-    Visibility,
+    Attribute, FnArg, GenericArgument, Ident, ImplItem, Item, ItemFn, ItemImpl, Meta, PathArguments, PathSegment,
+    Signature, Type, Visibility,
 };
 
 use crate::errors::Errors;
@@ -16,6 +16,7 @@ pub(super) const CFG: &str = "cfg";
 pub(super) const CFG_ATTR: &str = "cfg_attr";
 const EVENT: &str = "Event";
 const ANY_EVENT: &str = "AnyEvent";
+const VEC: &str = "Vec";
 
 /// What handles the events.
 pub(super) struct Handler {
@@ -38,6 +39,8 @@ pub(super) enum Kind {
 pub(super) struct Argument {
     pub(super) ty: Type,
     pub(super) takes: Takes,
+    /// The type of one event, where the argument is a batch of them.
+    element: Option<Type>,
     pub(super) attrs: Vec<Attribute>,
 }
 
@@ -46,6 +49,18 @@ pub(super) enum Takes {
     Event(Box<Type>),
     AnyEvent,
     Unknown,
+}
+
+impl Argument {
+    /// Whether it is visibly a batch: an alias is not.
+    pub(super) fn is_batch(&self) -> bool {
+        self.element.is_some()
+    }
+
+    /// What filters are asked about.
+    pub(super) fn one_event(&self) -> &Type {
+        self.element.as_ref().unwrap_or(&self.ty)
+    }
 }
 
 impl Handler {
@@ -178,26 +193,34 @@ fn cfg(attribute: &Attribute) -> Option<Attribute> {
 
 fn argument(argument: &FnArg) -> Option<Argument> {
     let FnArg::Typed(typed) = argument else { return None };
-    Some(Argument { ty: (*typed.ty).clone(), takes: takes(&typed.ty), attrs: typed.attrs.clone() })
+    let element = generic(&typed.ty, VEC).filter(|element| !matches!(takes(element), Takes::Unknown)).cloned();
+    let takes = takes(element.as_ref().unwrap_or(&typed.ty));
+    Some(Argument { ty: (*typed.ty).clone(), takes, element, attrs: typed.attrs.clone() })
 }
 
 fn takes(ty: &Type) -> Takes {
-    let ty = match ty {
-        Type::Group(group) => return takes(&group.elem),
-        other => other,
-    };
-    let Type::Path(path) = ty else { return Takes::Unknown };
-    let Some(last) = path.path.segments.last() else { return Takes::Unknown };
-    if last.ident == ANY_EVENT {
+    if last_segment(ty).is_some_and(|last| last.ident == ANY_EVENT) {
         return Takes::AnyEvent;
     }
+    generic(ty, EVENT).map_or(Takes::Unknown, |event| Takes::Event(Box::new(event.clone())))
+}
+
+/// `T` of `name<T>`.
+fn generic<'a>(ty: &'a Type, name: &str) -> Option<&'a Type> {
+    let last = last_segment(ty).filter(|last| last.ident == name)?;
     match &last.arguments {
-        PathArguments::AngleBracketed(arguments) if last.ident == EVENT && arguments.args.len() == 1 => {
-            match arguments.args.first() {
-                Some(GenericArgument::Type(event)) => Takes::Event(Box::new(event.clone())),
-                _ => Takes::Unknown,
-            }
-        }
-        _ => Takes::Unknown,
+        PathArguments::AngleBracketed(arguments) if arguments.args.len() == 1 => match arguments.args.first() {
+            Some(GenericArgument::Type(ty)) => Some(ty),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn last_segment(ty: &Type) -> Option<&PathSegment> {
+    match ty {
+        Type::Group(group) => last_segment(&group.elem),
+        Type::Path(path) => path.path.segments.last(),
+        _ => None,
     }
 }

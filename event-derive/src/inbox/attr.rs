@@ -23,11 +23,12 @@ const KNOWN: &[&str] = &[
     settings::START,
     settings::ORDERED,
     settings::PAUSE,
+    settings::BATCH,
     CRATE,
 ];
 
 /// Known to be wanted, not there yet: refused, so that nobody relies on what does nothing.
-const LATER: &[&str] = &["throttle", "priority", "enabled", "feature", "rate_limit", "quiet_hours", "batch"];
+const LATER: &[&str] = &["throttle", "priority", "enabled", "feature", "rate_limit", "quiet_hours"];
 
 /// What the attribute says.
 pub(super) struct Attr {

@@ -15,6 +15,7 @@ pub(super) fn check(handler: &Handler, attr: &Attr, errors: &mut Errors) {
     check_generics(&handler.sig, errors);
     check_arguments(handler, errors);
     check_one_event(handler, errors);
+    check_batch(handler, attr, errors);
     check_return_type(&handler.sig, errors);
     check_name(handler, attr, errors);
     check_bare_actions(handler, attr, errors);
@@ -106,6 +107,17 @@ fn check_one_event(handler: &Handler, errors: &mut Errors) {
         errors.push(
             &second.ty,
             "an inbox takes one event; write an inbox for each enum, or take `AnyEvent` alone and ask it for `typed`",
+        );
+    }
+}
+
+/// A type whose name tells nothing may be a batch: the dispatcher checks it when it is built.
+fn check_batch(handler: &Handler, attr: &Attr, errors: &mut Errors) {
+    let one_by_one = handler.event().is_some_and(|event| !event.is_batch() && !matches!(event.takes, Takes::Unknown));
+    if let Some(batch) = attr.settings.batch().filter(|_| one_by_one) {
+        errors.push(
+            batch,
+            "`batch` is for an inbox that takes several events at once, `events: Vec<Event<YourEvent>>`; leave it out",
         );
     }
 }

@@ -169,8 +169,8 @@ fn when(filter: &Path, handler: &Handler, krate: &TokenStream) -> TokenStream {
     let Some(event) = handler.event() else { return TokenStream::new() };
     let (delivery, asked_event, wanted) = (local("__delivery"), local("__event"), local("__wanted"));
     let filter_tokens = handler.outside(filter.to_token_stream());
-    let ty = handler.outside(event.ty.to_token_stream());
-    let (first, last) = ends(&event.ty);
+    let ty = handler.outside(event.one_event().to_token_stream());
+    let (first, last) = ends(event.one_event());
     let take = quote_spanned!(first=> <#ty as #krate::EventArgument>::take);
     let argument = quote_spanned!(last=> (#delivery)?);
     let (first, last) = ends(filter);

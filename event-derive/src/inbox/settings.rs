@@ -1,4 +1,4 @@
-//! The settings in the attribute: `concurrency`, `timeout`, `retry(...)`, `start`, `ordered`, `pause(...)`.
+//! The settings in the attribute: `concurrency`, `timeout`, `retry(...)`, `start`, `ordered`, `pause(...)`, `batch`.
 
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ pub(super) const RETRY: &str = "retry";
 pub(super) const START: &str = "start";
 pub(super) const ORDERED: &str = "ordered";
 pub(super) const PAUSE: &str = "pause";
+pub(super) const BATCH: &str = "batch";
 
 const NEVER: &str = "never";
 const MAX_ATTEMPTS: &str = "max_attempts";
@@ -41,6 +42,13 @@ pub(super) struct Settings {
     start: Once<Ident>,
     ordered: Once<()>,
     pause: Once<Pause>,
+    batch: Once<Batch>,
+}
+
+struct Batch {
+    /// The word itself.
+    name: Ident,
+    most: u64,
 }
 
 enum Pause {
@@ -87,9 +95,18 @@ impl Settings {
                 let value = pause(item, errors);
                 self.pause.put(&item.name, value, errors);
             }
+            BATCH => {
+                let value = whole(item, "500", errors).map(|most| Batch { name: item.name.clone(), most });
+                self.batch.put(&item.name, value, errors);
+            }
             _ => return false,
         }
         true
+    }
+
+    /// Where `batch` is written, if it is.
+    pub(super) fn batch(&self) -> Option<&Ident> {
+        self.batch.value().map(|batch| &batch.name)
     }
 
     /// A constant expression of type `Settings`: its struct is non-exhaustive, so fields are set one by one.
@@ -111,6 +128,10 @@ impl Settings {
         }
         if let Some(pause) = self.pause.value() {
             changes.push(pause.expand());
+        }
+        if let Some(batch) = self.batch.value() {
+            let batch = proc_macro2::Literal::u64_unsuffixed(batch.most);
+            changes.push(quote!(__settings.batch = ::core::option::Option::Some(#batch);));
         }
         if let Some(retry) = self.retry.value() {
             changes.extend(retry.expand(krate));

@@ -3,7 +3,7 @@
 use std::any::TypeId;
 use std::ops::Deref;
 
-use event_core::{Delivery, FromDelivery, InboxError, OptionalFromDelivery, registry};
+use event_core::{Delivery, FromDelivery, InboxError, Needs, OptionalFromDelivery, registry};
 use sea_orm::{EntityTrait, FromQueryResult, ModelTrait};
 
 use super::Txn;
@@ -50,6 +50,10 @@ where
             _ => Ok(None),
         }
     }
+
+    fn declare(needs: &mut Needs) {
+        needs.one_event();
+    }
 }
 
 impl<'a, M> FromDelivery<'a> for Subject<M>
@@ -60,6 +64,10 @@ where
     async fn from_delivery(delivery: &'a Delivery<'a>) -> Result<Self, InboxError> {
         let found = <Self as OptionalFromDelivery>::from_delivery(delivery).await?;
         found.ok_or_else(|| gone("subject", &delivery.stored().subject.to_string()))
+    }
+
+    fn declare(needs: &mut Needs) {
+        needs.one_event();
     }
 }
 
@@ -74,6 +82,10 @@ where
             _ => Ok(None),
         }
     }
+
+    fn declare(needs: &mut Needs) {
+        needs.one_event();
+    }
 }
 
 impl<'a, M> FromDelivery<'a> for Actor<M>
@@ -85,6 +97,10 @@ where
         let found = <Self as OptionalFromDelivery>::from_delivery(delivery).await?;
         let actor = &delivery.stored().actor;
         found.ok_or_else(|| gone("actor", &actor.as_ref().map_or_else(|| "system".to_owned(), ToString::to_string)))
+    }
+
+    fn declare(needs: &mut Needs) {
+        needs.one_event();
     }
 }
 

@@ -1,28 +1,16 @@
-//! Transactional inboxes: handlers write in the transaction that saves the cursor, so their effects happen exactly once.
+//! Inboxes that work on one batch at a time, nothing beside: those that write in a transaction, those that take several events at
+//! once.
 //!
-//! Why: the effects and the cursor that says "done" commit together or not at all, and the save is fenced. A crash before the
-//! commit leaves neither; after it, both. A commit whose acknowledgement is lost has raised the save counter: the lane, being
-//! dropped after any error, reloads and sees the events done.
-//!
-//! A batch first runs without savepoints. If any handler does not end well, all is rolled back and the batch runs again with
-//! a savepoint for each event, so that a failure undoes its own writes only; effects outside the database happen again then.
-//! The savepoint around the whole batch is released before the cursor is written: should a handler have ended the
-//! transaction (a deadlock it swallowed, an implicit commit), that release fails and the batch is thrown away.
-//!
-//! What a batch costs beside its events (a begin, a savepoint, a save, a commit) is shared by as many as it has; what a failure costs
-//! grows with them, since all of them run again. So batches double while all goes well, and begin small again behind a failure.
+//! What a batch costs beside its events (a begin, a savepoint, a save, a commit; a call) is shared by as many as it has; what a
+//! failure costs grows with them, since all of them run again. So batches double while all goes well, and begin small again
+//! behind a failure.
 
-use std::any::Any;
-
-use tokio::time::Instant;
-
-use super::{Finished, Lane, Taken};
-use crate::dispatch::deliver::deliver;
+use super::{Fill, Lane, Taken};
 use crate::inbox::{InboxResult, Outcome};
-use crate::storage::{Failure, Storage, StorageError};
+use crate::storage::{Storage, StorageError};
 
 /// The size of a first batch, and of one with savepoints: PostgreSQL keeps at most 64 of a transaction in its fast cache.
-const SMALL: usize = 64;
+pub(super) const SMALL: usize = 64;
 
 /// The size of the next batch.
 #[derive(Clone, Copy, Debug)]
@@ -40,18 +28,43 @@ impl BatchSize {
         self.now
     }
 
-    fn grow(&mut self) {
+    pub(super) fn grow(&mut self) {
         self.now = self.now.saturating_mul(2).min(self.most);
     }
 
-    fn shrink(&mut self) {
+    pub(super) fn shrink(&mut self) {
         *self = Self::new(self.most);
     }
 }
 
 impl<S: Storage> Lane<S> {
+    /// The serial way: retries alone, events in batches, nothing beside.
+    pub(super) async fn fill_serially(&mut self) -> Result<Fill, StorageError> {
+        loop {
+            tokio::task::coop::consume_budget().await;
+            if self.breaker.is_paused() {
+                return Ok(Fill::Paused);
+            }
+            if self.is_stopping() {
+                return Ok(Fill::Full);
+            }
+            if !self.lease_holds() {
+                return Ok(Fill::NoLease);
+            }
+            if self.save_is_due() {
+                self.save().await?;
+            }
+            if self.take_turn() && self.retry_next().await? {
+                continue;
+            }
+            if !self.next_batch().await? && !self.retry_next().await? {
+                return Ok(Fill::AtTail);
+            }
+        }
+    }
+
     /// Takes a batch of events and delivers it; false when there is none.
-    pub(super) async fn next_batch(&mut self) -> Result<bool, StorageError> {
+    async fn next_batch(&mut self) -> Result<bool, StorageError> {
         let mut batch: Vec<Taken> = Vec::new();
         let mut any = false;
         // Bounded by what is taken, parked ones included: those wait for a save.
@@ -82,13 +95,17 @@ impl<S: Storage> Lane<S> {
         if !batch.is_empty() {
             let covered: Vec<_> = batch.iter().map(|taken| (taken.log, taken.id())).collect();
             self.cover(&covered).await?;
-            self.run_batch(batch).await?;
+            if self.plan.transactional {
+                self.run_in_transaction(batch).await?;
+            } else {
+                self.run_together(batch).await?;
+            }
         }
         Ok(any)
     }
 
-    /// One event in a transaction of its own; false if it has to wait for an earlier one of its subject.
-    pub(super) async fn start_in_transaction(&mut self, taken: Taken) -> Result<bool, StorageError> {
+    /// One event alone, in a transaction of its own where there is one; false if it has to wait for an earlier one of its subject.
+    pub(super) async fn start_alone(&mut self, taken: Taken) -> Result<bool, StorageError> {
         if self.is_parked(&taken) {
             return Ok(false);
         }
@@ -96,7 +113,11 @@ impl<S: Storage> Lane<S> {
             self.start_suspect(taken).await?;
         } else {
             self.cover(&[(taken.log, taken.id())]).await?;
-            self.run_batch_guarded(vec![taken]).await?;
+            if self.plan.transactional {
+                self.run_guarded(vec![taken]).await?;
+            } else {
+                self.run_one_by_one(vec![taken]).await?;
+            }
         }
         Ok(true)
     }
@@ -109,164 +130,10 @@ impl<S: Storage> Lane<S> {
         self.park(taken);
         true
     }
-
-    async fn run_batch(&mut self, batch: Vec<Taken>) -> Result<(), StorageError> {
-        let shared = self.shared.clone();
-        let transaction = self.begin().await?;
-        let begun = Instant::now();
-        let mut results = Vec::with_capacity(batch.len());
-        for taken in &batch {
-            let result = self.deliver_in(taken, 1, &transaction).await;
-            let undone = shared.storage.is_doubtful(&transaction) || undoes(&result);
-            results.push(result);
-            if undone {
-                shared.storage.rollback(transaction).await?;
-                self.batch.shrink();
-                return self.run_batch_guarded(batch).await;
-            }
-            // The transaction holds locks, on SQLite the only write lock: bounded in time as well as in number.
-            if begun.elapsed() >= shared.options.batch_time {
-                break;
-            }
-        }
-        if results.len() >= self.batch.get() {
-            self.batch.grow();
-        }
-        self.commit_batch(transaction, batch, results).await
-    }
-
-    /// The same batch, with a savepoint for each event.
-    async fn run_batch_guarded(&mut self, batch: Vec<Taken>) -> Result<(), StorageError> {
-        let shared = self.shared.clone();
-        let transaction = self.begin().await?;
-        let begun = Instant::now();
-        let mut results = Vec::with_capacity(batch.len());
-        let mut failures_left = self.breaker.failures_left();
-        for taken in &batch {
-            match self.deliver_guarded(taken, 1, &transaction).await {
-                Ok(result) => results.push(result),
-                Err(error) => return Err(self.give_up(transaction, error).await),
-            }
-            let failed = results.last().is_some_and(undoes);
-            // In an ordered inbox the ones behind must not overtake: end the batch here, the next one parks them.
-            let full = results.len() >= SMALL || begun.elapsed() >= shared.options.batch_time;
-            if failed && self.order.is_some() || full {
-                break;
-            }
-            // Perhaps the inbox is to pause: end it here, too, and see.
-            if let (true, Some(left)) = (failed, &mut failures_left) {
-                *left = left.saturating_sub(1);
-                if *left == 0 {
-                    break;
-                }
-            }
-        }
-        self.commit_batch(transaction, batch, results).await
-    }
-
-    /// A transaction with the savepoint around everything that handlers do.
-    async fn begin(&self) -> Result<S::Transaction, StorageError> {
-        let storage = &self.shared.storage;
-        let transaction = storage.begin().await?;
-        storage.savepoint(&transaction, BATCH).await?;
-        Ok(transaction)
-    }
-
-    /// One event in a savepoint of its own, its writes kept or undone. An error is one of the transaction.
-    async fn deliver_guarded(
-        &self,
-        taken: &Taken,
-        attempt: u32,
-        transaction: &S::Transaction,
-    ) -> Result<InboxResult, StorageError> {
-        let storage = &self.shared.storage;
-        storage.savepoint(transaction, EVENT).await?;
-        let result = self.deliver_in(taken, attempt, transaction).await;
-        if undoes(&result) {
-            storage.undo(transaction, EVENT).await?;
-        } else {
-            storage.keep(transaction, EVENT).await?;
-        }
-        Ok(result)
-    }
-
-    /// Throws a transaction away; the error is why.
-    async fn give_up(&self, transaction: S::Transaction, error: StorageError) -> StorageError {
-        if let Err(second) = self.shared.storage.rollback(transaction).await {
-            tracing::debug!(inbox = self.plan.name(), error = %second, "a transaction that is thrown away did not roll back");
-        }
-        error
-    }
-
-    /// Writes the cursor and the failure rows as the transaction's last writes, and commits. What the batch did not come to
-    /// is next in turn.
-    async fn commit_batch(
-        &mut self,
-        transaction: S::Transaction,
-        batch: Vec<Taken>,
-        results: Vec<InboxResult>,
-    ) -> Result<(), StorageError> {
-        if batch.len() >= SMALL.min(self.batch.get()) {
-            let ids = i64::try_from(self.batch.get()).unwrap_or(i64::MAX);
-            self.logs.iter_mut().for_each(|log| log.look_ahead(ids));
-        }
-        let mut batch = batch.into_iter();
-        for (taken, result) in batch.by_ref().take(results.len()).zip(results) {
-            if let Some(order) = &mut self.order {
-                // Nothing was admitted ahead of its delivery: the order learns of each event at its end.
-                order.begin(taken.subject_key());
-            }
-            self.finish(Finished { taken, before: None, attempt: 1, result });
-        }
-        for taken in batch.rev() {
-            self.ready.push_front(taken);
-        }
-        self.commit(transaction).await
-    }
-
-    async fn commit(&mut self, transaction: S::Transaction) -> Result<(), StorageError> {
-        let shared = self.shared.clone();
-        let save = self.to_save();
-        let last = async {
-            shared.storage.keep(&transaction, BATCH).await?;
-            shared.storage.save_in(&transaction, &save).await
-        };
-        if let Err(error) = last.await {
-            return Err(self.give_up(transaction, error).await);
-        }
-        shared.storage.commit(transaction).await?;
-        self.saved(&save);
-        Ok(())
-    }
-
-    /// A retry, or a suspect: alone in its transaction, together with the end of its failure row.
-    pub(super) async fn run_alone_in_transaction(&mut self, taken: Taken, begun: Failure) -> Result<(), StorageError> {
-        let attempt = begun.attempts;
-        let transaction = self.begin().await?;
-        let result = match self.deliver_guarded(&taken, attempt, &transaction).await {
-            Ok(result) => result,
-            Err(error) => return Err(self.give_up(transaction, error).await),
-        };
-        self.finish(Finished { taken, before: Some(Box::new(begun)), attempt, result });
-        self.commit(transaction).await
-    }
-
-    async fn deliver_in(&self, taken: &Taken, attempt: u32, transaction: &S::Transaction) -> InboxResult {
-        let (shared, plan, event) = (self.shared.clone(), self.plan.clone(), taken.event.clone());
-        let transaction: &(dyn Any + Send + Sync) = transaction;
-        let delivery =
-            Box::pin(async move { deliver(&plan, &event, attempt, &shared.states, Some(transaction)).await });
-        self.slot().watch(taken.event.stored().at.clone(), delivery).await
-    }
 }
 
-/// The savepoint around everything that a batch's handlers do.
-const BATCH: &str = "event_batch";
-/// The savepoint around one event's handler.
-const EVENT: &str = "event_delivery";
-
 /// Whether the handler's writes are to be undone: it failed, or it wants to come again later.
-fn undoes(result: &InboxResult) -> bool {
+pub(super) fn undoes(result: &InboxResult) -> bool {
     matches!(result, Err(_) | Ok(Outcome::Snoozed(_)))
 }
 

@@ -14,6 +14,8 @@ mod probe;
 mod retries;
 mod saving;
 mod signs;
+mod together;
+mod transaction;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -85,7 +87,7 @@ pub(crate) struct Lane<S: Storage> {
     changes: Vec<FailureChange>,
     order: Option<Order>,
     breaker: Breaker,
-    /// Of a transactional inbox.
+    /// Of a serial inbox.
     batch: BatchSize,
     /// Taken, and next in turn.
     ready: VecDeque<Taken>,
@@ -139,7 +141,7 @@ impl<S: Storage> Lane<S> {
         let slot = shared.watchdog.slot(plan.name());
         Ok(Self {
             work: Arc::new((shared.clone(), plan.clone())),
-            batch: BatchSize::new(shared.options.batch),
+            batch: BatchSize::new(plan.descriptor.settings().batch.unwrap_or(shared.options.batch)),
             shared,
             plan,
             logs,
@@ -299,8 +301,8 @@ impl<S: Storage> Lane<S> {
             let paused = self.breaker.is_paused();
             let fill = if paused {
                 self.fill_paused().await?
-            } else if self.plan.transactional {
-                self.fill_in_transactions().await?
+            } else if self.plan.is_serial() {
+                self.fill_serially().await?
             } else {
                 self.fill_beside().await?
             };
@@ -344,31 +346,6 @@ impl<S: Storage> Lane<S> {
             } else if let Some(taken) = self.next_event().await? {
                 self.admit(taken).await?;
             } else if !self.retry_next().await? {
-                return Ok(Fill::AtTail);
-            }
-        }
-    }
-
-    /// The transactional way: retries alone, events in batches, nothing beside.
-    async fn fill_in_transactions(&mut self) -> Result<Fill, StorageError> {
-        loop {
-            tokio::task::coop::consume_budget().await;
-            if self.breaker.is_paused() {
-                return Ok(Fill::Paused);
-            }
-            if self.is_stopping() {
-                return Ok(Fill::Full);
-            }
-            if !self.lease_holds() {
-                return Ok(Fill::NoLease);
-            }
-            if self.breaker.is_paused() {
-                return Ok(Fill::Paused);
-            }
-            if self.take_turn() && self.retry_next().await? {
-                continue;
-            }
-            if !self.next_batch().await? && !self.retry_next().await? {
                 return Ok(Fill::AtTail);
             }
         }

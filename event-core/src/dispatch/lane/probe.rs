@@ -91,7 +91,7 @@ impl<S: Storage> Lane<S> {
     async fn probe_event(&mut self) -> Result<bool, StorageError> {
         for _ in 0..PARKED_MOST {
             let (taken, admitted) = match self.ready.pop_front() {
-                Some(taken) => (taken, !self.plan.transactional),
+                Some(taken) => (taken, !self.plan.is_serial()),
                 None if self.order.as_ref().is_some_and(Order::is_full) => return Ok(false),
                 None => match self.next_event().await? {
                     Some(taken) => (taken, false),
@@ -102,8 +102,8 @@ impl<S: Storage> Lane<S> {
             let started = if admitted {
                 self.start(taken).await?;
                 true
-            } else if self.plan.transactional {
-                self.start_in_transaction(taken).await?
+            } else if self.plan.is_serial() {
+                self.start_alone(taken).await?
             } else {
                 self.admit(taken).await?
             };

@@ -87,7 +87,7 @@ impl<S: Storage> Lane<S> {
             self.wait_for_running().await?;
         }
         self.save().await?;
-        if interrupted || self.plan.transactional {
+        if interrupted || self.plan.is_serial() {
             self.run_alone(taken, begun).await?;
         } else {
             let attempt = begun.attempts;

@@ -7,8 +7,8 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use event_core::storage::{DeadLetter, DeadLetterQuery, Storage, Wish};
 use event_core::{
-    AnyEvent, Event, EventRef, InboxError, InboxResult, LogName, RecordOn, RetryExt, Start, State, StoredEvent,
-    SubjectRef, handled, inbox, snoozed,
+    AnyEvent, Event, EventRef, InboxError, InboxResult, LogName, Outcome, RecordOn, RetryExt, Start, State,
+    StoredEvent, SubjectRef, handled, inbox, snoozed,
 };
 
 use kit_tests::faulty::{Effects, Faulty};
@@ -70,7 +70,15 @@ async fn act(inbox: &'static str, event: &StoredEvent, ledger: &Ledger, effects:
     if let Some(effects) = effects {
         effects.write(inbox, &event.at);
     }
-    match ledger.next(inbox, &event.at) {
+    let outcome = perform(ledger.next(inbox, &event.at)).await?;
+    if outcome == Outcome::Handled {
+        ledger.note(inbox, event);
+    }
+    Ok(outcome)
+}
+
+async fn perform(word: Option<Word>) -> InboxResult {
+    match word {
         Some(Word::Yield) => tokio::task::yield_now().await,
         Some(Word::Sleep(millis)) => tokio::time::sleep(Duration::from_millis(millis)).await,
         Some(Word::Fail) => return Err(InboxError::new("not today")),
@@ -80,7 +88,6 @@ async fn act(inbox: &'static str, event: &StoredEvent, ledger: &Ledger, effects:
         Some(Word::Never) => Err(InboxError::new("not ever")).no_retry()?,
         None => {}
     }
-    ledger.note(inbox, event);
     handled()
 }
 
@@ -104,6 +111,39 @@ async fn exact_in_order(event: Event<IssueEvent>, effects: Effects<'_>, State(le
     act("exact_in_order", &event, &ledger, Some(effects)).await
 }
 
+/// What each of them says, until one says something else than that it is handled.
+async fn act_together(
+    inbox: &'static str,
+    events: &[AnyEvent],
+    ledger: &Ledger,
+    effects: Option<&Effects<'_>>,
+) -> InboxResult {
+    let mut handled_ones = Vec::new();
+    for event in events {
+        if let Some(effects) = effects {
+            effects.write(inbox, &event.at);
+        }
+        match perform(ledger.next(inbox, &event.at)).await? {
+            Outcome::Handled => handled_ones.push(event),
+            other => return Ok(other),
+        }
+    }
+    for event in handled_ones {
+        ledger.note(inbox, event);
+    }
+    handled()
+}
+
+#[inbox(retry(jitter = 0.0), ordered, batch = 5)]
+async fn together_in_order(events: Vec<AnyEvent>, State(ledger): State<Ledger>) -> InboxResult {
+    act_together("together_in_order", &events, &ledger, None).await
+}
+
+#[inbox(retry(jitter = 0.0), pause(after = 3))]
+async fn exact_together(events: Vec<AnyEvent>, effects: Effects<'_>, State(ledger): State<Ledger>) -> InboxResult {
+    act_together("exact_together", &events, &ledger, Some(&effects)).await
+}
+
 /// An inbox of the workload.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Kind {
@@ -115,11 +155,13 @@ pub(crate) struct Kind {
 }
 
 /// Every inbox of the workload.
-pub(crate) const KINDS: [Kind; 4] = [
+pub(crate) const KINDS: [Kind; 6] = [
     Kind { name: "plain", transactional: false, ordered: false, both_logs: false },
     Kind { name: "plain_in_order", transactional: false, ordered: true, both_logs: true },
     Kind { name: "exact", transactional: true, ordered: false, both_logs: true },
     Kind { name: "exact_in_order", transactional: true, ordered: true, both_logs: false },
+    Kind { name: "together_in_order", transactional: false, ordered: true, both_logs: true },
+    Kind { name: "exact_together", transactional: true, ordered: false, both_logs: true },
 ];
 
 /// Records an event, and scripts what becomes of it in each inbox: mostly a success, at times after failures, seldom none.
