@@ -46,6 +46,19 @@ fn an_impl_block() {
 }
 
 #[test]
+fn a_batch() {
+    let expansion = inbox(
+        quote!(on(Created), when = is_urgent, batch = 500),
+        quote! {
+            async fn index(events: Vec<Event<IssueEvent>>) -> InboxResult {
+                handled()
+            }
+        },
+    );
+    insta::assert_snapshot!(pretty(expansion));
+}
+
+#[test]
 fn an_inbox_full_of_errors_is_declared_all_the_same() {
     let expansion = inbox(
         quote!(on(), timeout = "soon"),

@@ -86,6 +86,24 @@ async fn alias(_event: Issues) -> InboxResult {
     handled()
 }
 
+#[inbox(on(Created), when = is_urgent, batch = 100)]
+async fn together(events: Vec<Event<IssueEvent>>) -> InboxResult {
+    let _ = events.iter().map(|event| event.id()).max();
+    handled()
+}
+
+#[inbox(on(IssueEvent::Created), batch = 100)]
+async fn any_together(_events: std::vec::Vec<AnyEvent>) -> InboxResult {
+    handled()
+}
+
+type Several = Vec<Event<IssueEvent>>;
+
+#[inbox(batch = 100)]
+async fn alias_together(_events: Several) -> InboxResult {
+    handled()
+}
+
 #[inbox(crate = "::event_core")]
 #[cfg(any())]
 async fn absent(_event: NoSuchType) -> InboxResult {
@@ -142,7 +160,11 @@ mod beside {
 
 fn main() {
     let names: Vec<_> = event_core::registry::inboxes().iter().map(|inbox| inbox.name()).collect();
-    assert_eq!(names, ["alias", "any", "elsewhere", "from_macro", "macro_impl", "plain", "stored_name", "try", "webhooks"]);
+    assert_eq!(names, [
+        "alias", "alias_together", "any", "any_together", "elsewhere", "from_macro", "macro_impl", "plain", "stored_name",
+        "together", "try", "webhooks",
+    ]);
+    assert_eq!(together::descriptor().settings().batch, Some(100));
     assert_eq!(everything::descriptor().settings().concurrency, 2);
     assert_eq!(handlers::Webhooks::descriptor().name(), "webhooks");
     assert_eq!(r#try::descriptor().location().line, {

@@ -11,7 +11,7 @@ enum IssueEvent {
     Closed,
 }
 
-#[inbox(throttle = "5m", priority = 1, enabled = false, feature = "x", rate_limit = "10/m", quiet_hours, batch = 100)]
+#[inbox(throttle = "5m", priority = 1, enabled = false, feature = "x", rate_limit = "10/m", quiet_hours)]
 async fn notify(_event: Event<IssueEvent>) -> InboxResult {
     handled()
 }
