@@ -155,17 +155,22 @@ pub fn derive_state_machine(input: TokenStream) -> TokenStream {
 /// Every argument is an extractor, something that implements `FromDelivery`. One of them is the event: `Event<YourEvent>`, or
 /// `AnyEvent` for the events of every log.
 ///
+/// A `Vec` of one of these is a batch: the handler is called once for all events that are there, in the order of the log, one batch
+/// after another. What it says at its end holds for all of them. If it fails, or wants to come again later, each event is
+/// delivered again alone, so that only those that fail are retried.
+///
 /// # Attributes
 /// | attribute | |
 /// |---|---|
 /// | `on(Created, Closed)` | the actions it takes; by default every one of the event. Written as paths (`on(IssueEvent::Created)`) where the argument is `AnyEvent` or has an alias as its type |
-/// | `when = path`, `when(path, path)` | synchronous filters, `fn(&Event<E>) -> bool` or `fn(&AnyEvent) -> bool`: all of them have to agree |
+/// | `when = path`, `when(path, path)` | synchronous filters, `fn(&Event<E>) -> bool` or `fn(&AnyEvent) -> bool`, asked about each event: all of them have to agree |
 /// | `name = "..."` | the stored name, by default the function's (or the type's in snake case); keeps a stored name when the function is renamed |
 /// | `concurrency = 8` | deliveries at the same time |
 /// | `timeout = "30s"` | how long a delivery may take |
 /// | `retry(...)` | `max_attempts = 12`, `backoff = polynomial` or `exponential`, `base = "1s"`, `max_wait = "1d"`, `jitter = 0.15`; or `retry(never)` |
 /// | `start = now` | where a new inbox starts in a log that has events already: `now` or `beginning` |
 /// | `ordered` | one subject's events one after another |
+/// | `batch = 500` | the most events of one call, where the argument is a `Vec`; by default the dispatcher's `batch`, 256 |
 /// | `pause(after = 10)` | how many different events have to fail in a row for the inbox to pause; or `pause(never)` |
 /// | `crate = "..."` | the path of event-core, by default `::event_core` |
 ///

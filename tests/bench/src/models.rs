@@ -104,15 +104,27 @@ async fn idle_d(_event: Event<IssueEvent>) -> InboxResult {
 /// The four that do nothing.
 pub(crate) const IDLE: [&str; 4] = ["idle_a", "idle_b", "idle_c", "idle_d"];
 
-/// Counts, with the event's save.
+/// Counts, a statement for as many events as there are, with their save.
 #[inbox(start = beginning)]
-async fn projection(_event: Event<IssueEvent>, txn: Txn<'_>) -> InboxResult {
-    let count = match txn.get_database_backend() {
-        DbBackend::Postgres => "UPDATE counters SET n = n + 1 WHERE id = $1",
-        _ => "UPDATE counters SET n = n + 1 WHERE id = ?",
-    };
-    txn.execute_raw(Statement::from_sql_and_values(txn.get_database_backend(), count, [1_i64.into()])).await?;
+async fn projection(events: Vec<Event<IssueEvent>>, txn: Txn<'_>) -> InboxResult {
+    count(&txn, i64::try_from(events.len())?).await?;
     handled()
+}
+
+/// Counts, a statement for each event, with its save.
+#[inbox(start = beginning)]
+async fn projection_each(_event: Event<IssueEvent>, txn: Txn<'_>) -> InboxResult {
+    count(&txn, 1).await?;
+    handled()
+}
+
+async fn count(txn: &Txn<'_>, events: i64) -> Result<(), DbErr> {
+    let count = match txn.get_database_backend() {
+        DbBackend::Postgres => "UPDATE counters SET n = n + $1 WHERE id = $2",
+        _ => "UPDATE counters SET n = n + ? WHERE id = ?",
+    };
+    let count = Statement::from_sql_and_values(txn.get_database_backend(), count, [events.into(), 1_i64.into()]);
+    txn.execute_raw(count).await.map(drop)
 }
 
 /// When each event's handler began, by the event's number.
