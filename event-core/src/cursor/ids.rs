@@ -102,6 +102,21 @@ impl IdSet {
         self.remove_all(&gone);
     }
 
+    /// Whether every id of another set is in it.
+    pub fn covers(&self, other: &Self) -> bool {
+        if self == other {
+            return true;
+        }
+        let mut ranges = self.ranges();
+        let mut at = ranges.next();
+        other.ranges().all(|wanted| {
+            while at.is_some_and(|range| range.end() < wanted.end()) {
+                at = ranges.next();
+            }
+            at.is_some_and(|range| range.start() <= wanted.start())
+        })
+    }
+
     /// The ranges, from low to high.
     pub fn ranges(&self) -> impl Iterator<Item = &RangeInclusive<i64>> {
         self.0.iter()

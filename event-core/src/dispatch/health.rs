@@ -204,6 +204,7 @@ impl LogHealth {
     fn new(signs: LogSigns, newest: i64, at: DateTime<Utc>) -> Self {
         let LogSigns { last_read, last_save, high, missing, in_flight, oldest, hole } = signs;
         let behind_for = oldest.and_then(|oldest| (at - oldest).to_std().ok()).unwrap_or_default();
+        let missing = missing.count();
         let behind = newest.abs_diff(high) + missing + in_flight;
         Self { last_read, last_save, high, newest, behind, behind_for, missing, in_flight, oldest_hole: hole }
     }

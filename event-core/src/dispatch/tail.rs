@@ -37,7 +37,8 @@ pub(crate) struct Page {
     pub(crate) events: Vec<Arc<LoadedEvent>>,
     /// The tail's generation when the read began: after a page that is not full, nothing is new until it changes.
     pub(crate) generation: u64,
-    /// When the read had ended.
+    /// When the read began, and when it had ended.
+    pub(crate) begun: Instant,
     pub(crate) ended: Instant,
     /// Whether there may be more behind it at once.
     pub(crate) full: bool,
@@ -46,14 +47,25 @@ pub(crate) struct Page {
 }
 
 impl Page {
-    pub(super) fn new(events: Vec<ReadEvent>, generation: u64, limit: u64) -> Self {
+    pub(super) fn new(events: Vec<ReadEvent>, begun: Instant, generation: u64, limit: u64) -> Self {
         let ended = Instant::now();
         let full = events.len() as u64 >= limit;
         let events: Vec<_> = events.into_iter().map(|event| Arc::new(LoadedEvent::from_read(event))).collect();
         // One in sixteen stands for the others.
         let some: Vec<_> = events.iter().step_by(16).map(|event| size(event.stored())).collect();
         let bytes = some.iter().sum::<usize>() * events.len() / some.len().max(1);
-        Self { events, generation, ended, full, bytes }
+        Self { events, generation, begun, ended, full, bytes }
+    }
+
+    /// The ids between `after` and its last event that it has no event of.
+    pub(super) fn gaps(&self, after: i64) -> IdSet {
+        let mut gaps = IdSet::new();
+        let mut high = after;
+        for id in self.events.iter().map(|event| event.stored().id()).filter(|id| *id > after) {
+            gaps.insert_range(high + 1..=id - 1);
+            high = id;
+        }
+        gaps
     }
 }
 
@@ -336,11 +348,12 @@ impl Tail {
     async fn read_page<S: Storage>(&self, storage: &S, after: i64, also: &IdSet) -> Result<Arc<Page>, StorageError> {
         let generation = *self.generation.borrow();
         let limit = self.limit.load(Relaxed);
+        let begun = Instant::now();
         let events = storage.read(Read { log: &self.log, after: Some(after), limit, also }).await?;
         if !events.is_empty() {
             self.busy.store(true, Relaxed);
         }
-        let page = Page::new(events, generation, limit);
+        let page = Page::new(events, begun, generation, limit);
         if let Some(each) = page.bytes.checked_div(page.events.len()) {
             let fit = u64::try_from(BYTES_OF_PAGE / each.max(1)).unwrap_or(u64::MAX);
             self.limit.store(fit.clamp(self.most.min(16), self.most), Relaxed);

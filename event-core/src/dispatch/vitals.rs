@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::health::{OldestHole, Reloading, Trouble};
 use super::plan::Plan;
+use crate::cursor::IdSet;
 use crate::names::LogName;
 use crate::storage::{Pause, StorageError};
 
@@ -55,7 +56,8 @@ pub(crate) struct LogSigns {
     pub(crate) last_read: Option<DateTime<Utc>>,
     pub(crate) last_save: Option<DateTime<Utc>>,
     pub(crate) high: i64,
-    pub(crate) missing: u64,
+    /// A copy that costs nothing; whoever asks for their number counts them.
+    pub(crate) missing: IdSet,
     pub(crate) in_flight: u64,
     /// When the oldest event that is known and not done was recorded.
     pub(crate) oldest: Option<DateTime<Utc>>,

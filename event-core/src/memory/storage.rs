@@ -132,7 +132,13 @@ impl Storage for MemoryLog {
         Ok(self.lock().events(log).last().map_or(0, |event| event.id()))
     }
 
-    async fn look(&self, _log: &LogName, missing: &IdSet, _proof: &mut ()) -> Result<Look, StorageError> {
+    async fn look(
+        &self,
+        _log: &LogName,
+        missing: &IdSet,
+        _later: &IdSet,
+        _proof: &mut (),
+    ) -> Result<Look, StorageError> {
         // Ids are given out and made visible in one step.
         Ok(Look { ripe: missing.clone(), ..Look::default() })
     }

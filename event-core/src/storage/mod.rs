@@ -146,6 +146,12 @@ pub struct Look {
     /// still at it. Where it is false the next read of new events has to look for the missing ones in the same statement, or a
     /// subject's events could be seen in the wrong order.
     pub still: bool,
+    /// Whoever drew an id up to this one was listed in this look, or had ended before it. Of such an id that a read misses which is
+    /// begun after the look, the next look knows what it would know had it been missing already. 0 where the storage can't tell.
+    pub upto: i64,
+    /// Whether `upto` is that of the look before, and none of those listed for it has left since: what it tells holds for reads
+    /// begun after *that* look already.
+    pub unchanged: bool,
     /// Who holds the oldest missing id open, where the storage can tell.
     pub holder: Option<String>,
 }
@@ -210,10 +216,14 @@ pub trait Storage: Send + Sync + 'static {
     fn newest(&self, log: &LogName) -> impl Future<Output = Result<i64, StorageError>> + Send;
 
     /// Looks at who records, to prove missing ids dead; never a guess by age. `proof` is that of one cursor.
+    ///
+    /// `later` are those of the missing ids that are not above the last look's [`Look::upto`], and first missed by a read which was begun
+    /// when that look had ended, or the one that it is [`Look::unchanged`] to.
     fn look(
         &self,
         log: &LogName,
         missing: &IdSet,
+        later: &IdSet,
         proof: &mut Self::Proof,
     ) -> impl Future<Output = Result<Look, StorageError>> + Send;
 

@@ -203,8 +203,14 @@ impl Storage for SeaStorage {
         self.newest_id(&self.own().await?, log).await
     }
 
-    async fn look(&self, log: &LogName, missing: &IdSet, proof: &mut Proof) -> Result<Look, StorageError> {
-        self.look_at(log, missing, proof).await
+    async fn look(
+        &self,
+        log: &LogName,
+        missing: &IdSet,
+        later: &IdSet,
+        proof: &mut Proof,
+    ) -> Result<Look, StorageError> {
+        self.look_at(log, missing, later, proof).await
     }
 
     async fn listen(&self, owner: &str, logs: &[LogName], ears: Ears) {

@@ -21,17 +21,20 @@ impl SeaStorage {
         &self,
         log: &LogName,
         missing: &IdSet,
+        later: &IdSet,
         proof: &mut Proof,
     ) -> Result<Look, StorageError> {
         #[cfg(not(any(feature = "postgres", feature = "mysql")))]
         let _ = (log, proof);
+        #[cfg(not(feature = "postgres"))]
+        let _ = later;
         match self.db.get_database_backend() {
             #[cfg(feature = "postgres")]
             DbBackend::Postgres => {
                 let Some(looker) = self.connections().await?.looker else { return Ok(Look::default()) };
-                let ask_drawn = !proof.holders.knows(missing);
+                let ask_drawn = !proof.holders.knows(missing, later);
                 let listing = looker.list(self, log, ask_drawn).await?;
-                Ok(proof.holders.look(missing, &listing))
+                Ok(proof.holders.look(missing, later, &listing))
             }
             #[cfg(feature = "mysql")]
             DbBackend::MySql => {

@@ -32,7 +32,7 @@ impl SeaStorage {
         let mut proof = Proof::default();
         let begun = Instant::now();
         while !undecided.is_empty() {
-            let look = self.look(log, &undecided, &mut proof).await?;
+            let look = self.look(log, &undecided, &IdSet::new(), &mut proof).await?;
             undecided.remove_all(&look.ripe);
             if begun.elapsed() >= WAIT {
                 break;

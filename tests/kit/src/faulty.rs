@@ -423,13 +423,19 @@ impl Storage for Faulty {
         acknowledge(Call::Read, fault, visible)
     }
 
-    async fn look(&self, log: &LogName, missing: &IdSet, proof: &mut Proof) -> Result<Look, StorageError> {
+    async fn look(
+        &self,
+        log: &LogName,
+        missing: &IdSet,
+        later: &IdSet,
+        proof: &mut Proof,
+    ) -> Result<Look, StorageError> {
         let fault = self.enter(Call::Look).await?;
         let Some(veil) = self.common.veil.get() else {
-            return acknowledge(Call::Look, fault, self.inner.look(log, missing, &mut ()).await);
+            return acknowledge(Call::Look, fault, self.inner.look(log, missing, later, &mut ()).await);
         };
         veil.pass().await;
-        let look = veil.look(missing, proof);
+        let look = veil.look(missing, later, proof);
         veil.pass().await;
         acknowledge(Call::Look, fault, Ok(look))
     }

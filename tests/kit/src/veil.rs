@@ -35,7 +35,11 @@ struct State {
 
 /// What is remembered between two looks: missing ids, each with those who may have drawn it.
 #[derive(Debug, Default)]
-pub struct Proof(Vec<(IdSet, BTreeSet<usize>)>);
+pub struct Proof {
+    listed: Vec<(IdSet, BTreeSet<usize>)>,
+    /// Who was open at the last look.
+    last: BTreeSet<usize>,
+}
 
 impl Veil {
     /// These recorders, numbered as they come, ended by these dice.
@@ -88,11 +92,20 @@ impl Veil {
     }
 
     /// A look at who records now.
-    pub fn look(&self, missing: &IdSet, proof: &mut Proof) -> Look {
+    pub fn look(&self, missing: &IdSet, later: &IdSet, proof: &mut Proof) -> Look {
         let open: BTreeSet<_> = self.0.lock().unwrap().open.keys().copied().collect();
-        let mut look = Look { still: true, ..Look::default() };
+        // Every id was drawn before the first look.
+        let mut look = Look { still: true, upto: i64::MAX, ..Look::default() };
+        let mut later = later.clone();
+        proof.listed.iter().for_each(|(ids, _)| later.remove_all(ids));
+        if !later.is_empty() {
+            proof.listed.push((later, proof.last.clone()));
+        }
+        // Often nobody came and nobody left; otherwise there is a new listing.
+        look.unchanged = proof.last == open;
+        proof.last.clone_from(&open);
         let mut fresh = missing.clone();
-        for (ids, by) in &mut proof.0 {
+        for (ids, by) in &mut proof.listed {
             ids.keep_only(missing);
             fresh.remove_all(ids);
             let before = by.len();
@@ -100,8 +113,8 @@ impl Veil {
             look.still &= by.len() == before;
         }
         look.fresh.clone_from(&fresh);
-        proof.0.push((fresh, open));
-        proof.0.retain(|(ids, by)| {
+        proof.listed.push((fresh, open));
+        proof.listed.retain(|(ids, by)| {
             if by.is_empty() {
                 look.ripe.extend(ids);
             }

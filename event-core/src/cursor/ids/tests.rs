@@ -106,6 +106,15 @@ proptest! {
         }
     }
 
+    #[test]
+    fn it_covers_another_if_it_has_each_of_its_ids(
+        one in prop::collection::btree_set(1..=12_i64, 0..12),
+        other in prop::collection::btree_set(1..=12_i64, 0..6),
+    ) {
+        prop_assert_eq!(ids(&one).covers(&ids(&other)), one.is_superset(&other));
+        prop_assert!(ids(&one).covers(&ids(&one)) && ids(&one).covers(&IdSet::new()));
+    }
+
     /// Ranges that overlap, touch or come in any order are read as well; by hand, somebody may have written them.
     #[test]
     fn any_list_of_ranges_is_read(ranges in prop::collection::vec((IDS, 0_i64..9), 0..9)) {

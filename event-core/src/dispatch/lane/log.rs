@@ -25,6 +25,9 @@ const PACE: Duration = Duration::from_millis(200);
 /// The longest block but for an inbox that uses even this one up in a quarter of [`PACE`].
 const BLOCK: i64 = 1_000;
 
+/// How many pages more are read before a look: one look serves all of them.
+const PAGES_A_LOOK: usize = 3;
+
 /// Ranges of missing ids that are many: to look for them in a read takes longer than to look at the recorders.
 const MANY: usize = 100;
 
@@ -36,12 +39,30 @@ struct Looked {
     missing: IdSet,
     /// Whether none of them was visible to any read that ended before.
     still: bool,
+    /// Of ids up to this one that a read misses which was begun later than that, the next look knows as much as of these.
+    upto: i64,
+    since: Instant,
 }
 
 impl Looked {
+    fn nothing() -> Self {
+        let now = Instant::now();
+        Self { at: now, missing: IdSet::new(), still: false, upto: 0, since: now }
+    }
+
     /// Whether it says that a page was read when none of the missing ids was visible.
     fn covers(&self, page: &Page, missing: &IdSet) -> bool {
-        self.still && page.ended < self.at && self.missing == *missing
+        self.still && page.ended < self.at && self.missing.covers(missing)
+    }
+
+    /// What such a page misses of which the next look knows.
+    fn tells_of(&self, page: &Page, after: i64) -> IdSet {
+        if page.begun <= self.since {
+            return IdSet::new();
+        }
+        let mut gaps = page.gaps(after);
+        gaps.remove_range(self.upto.saturating_add(1)..=i64::MAX);
+        gaps
     }
 }
 
@@ -95,7 +116,7 @@ impl<S: Storage> LogLane<S> {
             place: tail.place(),
             tail,
             proof: S::Proof::default(),
-            looked: Looked { at: Instant::now(), missing: IdSet::new(), still: false },
+            looked: Looked::nothing(),
             page: None,
             at: 0,
             until: i64::MAX,
@@ -188,31 +209,55 @@ impl<S: Storage> LogLane<S> {
 
     /// The next page without the missing ids that a look before knew, if a look after it says that none of them was visible.
     async fn read_without_known(&mut self, shared: &Arc<Shared<S>>, high: i64) -> Result<Without, StorageError> {
+        let missing = self.cursor.missing().clone();
         let mut fresh = IdSet::new();
         let recovers = !self.cursor.recovering().is_empty();
-        if recovers || self.looked.missing != *self.cursor.missing() {
+        if recovers || !self.looked.missing.covers(&missing) {
             // Beside many known ones a second look costs less than looking for all of them in a read.
             let many = self.looked.missing.ranges().nth(MANY).is_some();
             // It lists the recorders of the fresh ones, before the read that looks for those.
-            let look = self.look(&shared.storage).await?;
+            let look = self.look(&shared.storage, missing.clone(), &IdSet::new()).await?;
             if recovers || !many || !look.still || !look.ripe.is_empty() {
                 return Ok(Without::Ripe(look.ripe));
             }
             fresh = look.fresh;
         }
         let page = self.tail.read(shared, &self.place, high, &fresh).await?;
-        if self.looked.covers(&page, self.cursor.missing()) {
+        if self.looked.covers(&page, &missing) {
             return Ok(Without::Page(page));
         }
-        let look = self.look(&shared.storage).await?;
+        let later = self.missed_on_the_way(shared, &page, high).await?;
+        let mut known = missing.clone();
+        known.extend(&later);
+        let mut look = self.look(&shared.storage, known, &later).await?;
+        look.ripe.keep_only(&missing);
         Ok(if look.is_still() { Without::Page(page) } else { Without::Ripe(look.ripe) })
     }
 
-    async fn look(&mut self, storage: &S) -> Result<Look, StorageError> {
+    /// Of a backlog some pages more, read now and taken later, so that the look to come serves them, too. Gives what they miss and
+    /// this page, as far as that look can tell.
+    async fn missed_on_the_way(
+        &self,
+        shared: &Arc<Shared<S>>,
+        page: &Arc<Page>,
+        high: i64,
+    ) -> Result<IdSet, StorageError> {
+        let mut missed = self.looked.tells_of(page, high);
+        let mut page = page.clone();
+        for _ in 0..PAGES_A_LOOK {
+            let Some(last) = page.events.last().filter(|_| page.full) else { break };
+            let after = last.stored().id();
+            page = self.tail.read(shared, &self.place, after, &IdSet::new()).await?;
+            missed.extend(&self.looked.tells_of(&page, after));
+        }
+        Ok(missed)
+    }
+
+    async fn look(&mut self, storage: &S, missing: IdSet, later: &IdSet) -> Result<Look, StorageError> {
         let at = Instant::now();
-        let missing = self.cursor.missing().clone();
-        let look = storage.look(&self.name, &missing, &mut self.proof).await?;
-        self.looked = Looked { at, missing, still: look.is_still() };
+        let look = storage.look(&self.name, &missing, later, &mut self.proof).await?;
+        let since = if look.unchanged { self.looked.since } else { Instant::now() };
+        self.looked = Looked { at, missing, still: look.is_still(), upto: look.upto, since };
         self.signs.held_by(look.holder.clone());
         Ok(look)
     }

@@ -204,11 +204,17 @@ impl Storage for Tortured {
         self.seen("newest", self.inner.newest(log).await)
     }
 
-    async fn look(&self, log: &LogName, missing: &IdSet, proof: &mut Self::Proof) -> Result<Look, StorageError> {
+    async fn look(
+        &self,
+        log: &LogName,
+        missing: &IdSet,
+        later: &IdSet,
+        proof: &mut Self::Proof,
+    ) -> Result<Look, StorageError> {
         if self.faults.wrong == Some(Wrong::BareId) {
             return Ok(Look { ripe: missing.clone(), ..Look::default() });
         }
-        self.seen("look", self.inner.look(log, missing, proof).await)
+        self.seen("look", self.inner.look(log, missing, later, proof).await)
     }
 
     async fn listen(&self, owner: &str, logs: &[LogName], ears: Ears) {
