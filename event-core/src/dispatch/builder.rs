@@ -96,8 +96,9 @@ impl<S: Storage> Builder<S> {
         self
     }
 
-    /// The bounds of a batch, of a transactional inbox or of one that takes `Vec<Event<_>>`, in events (256 by default) and in time (250 ms by default). Batches grow to it from
-    /// 64 events while handlers succeed; one in which a handler failed is run again, at most 64 events at a time.
+    /// The bounds of a batch, in events (256 by default) and in time (250 ms by default): of a transactional inbox, or of one that
+    /// takes `Vec<Event<_>>`, where the time-out takes the place of the time. Batches grow to it from 64 events while handlers
+    /// succeed; one in which a handler failed is run again, event by event, at most 64 of them at a time.
     pub fn batch(mut self, events: usize, time: Duration) -> Self {
         self.options.batch = events.max(1);
         self.options.batch_time = time;

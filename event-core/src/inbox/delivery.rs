@@ -95,7 +95,8 @@ fn typed<E: DomainEvent>(event: &LoadedEvent) -> Result<Event<E>, InboxError> {
 }
 
 /// Takes one argument of a handler from the delivery. Implement it for extractors of your own; forward `declare` to those
-/// that yours uses, so that the dispatcher knows what they need.
+/// that yours uses, so that the dispatcher knows what they need. One that asks the delivery for its one event declares
+/// [`Needs::one_event`].
 ///
 /// ```
 /// use event_core::{Delivery, FromDelivery, InboxError, Needs, State};

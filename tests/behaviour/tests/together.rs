@@ -50,11 +50,14 @@ impl Script {
         self.0.lock().unwrap().clear();
     }
 
+    fn word(&self, id: i64) -> Option<&'static str> {
+        self.0.lock().unwrap().get(&id).copied()
+    }
+
     /// Does what one of them says.
     async fn act<'a>(&self, events: impl IntoIterator<Item = &'a StoredEvent>) -> InboxResult {
         for event in events {
-            let word = self.0.lock().unwrap().get(&event.id()).copied();
-            match word {
+            match self.word(event.id()) {
                 Some("fail") => return Err(InboxError::new("not today")),
                 Some("never") => return Err(InboxError::new("not ever").no_retry()),
                 Some("panic") => panic!("out of cheese"),
@@ -86,7 +89,7 @@ async fn project(
     seen.note(ids(stored(&events)));
     let rows: Vec<_> = events.iter().map(|event| format!("({})", event.id())).collect();
     txn.execute_raw(statement(&txn, &format!("INSERT INTO effects (event) VALUES {}", rows.join(", ")), [])).await?;
-    if script.0.lock().unwrap().values().any(|word| *word == "swallow") {
+    if events.iter().any(|event| script.word(event.id()) == Some("swallow")) {
         // On PostgreSQL the transaction can do nothing more.
         drop(txn.execute_unprepared("INSERT INTO nowhere VALUES (1)").await);
     }
@@ -311,15 +314,14 @@ async fn one_that_only_fails_is_paused(db: &TestDb) {
 async fn an_error_that_is_swallowed_takes_no_other_event_along(db: &TestDb) {
     let (kit, script, _) = kit(db, "project").await;
     script.says(2, "swallow");
-    record(db, [1; 3]).await;
+    record(db, [1; 4]).await;
     while kit.run_to_end().await.is_err() {}
-    script.clear();
-    kit.run_to_end().await.unwrap();
-    let dead = db.number("SELECT count(*) FROM event_failures").await;
-    let effects = db.number("SELECT count(*) FROM effects").await;
-    assert_eq!(effects + dead, 3, "each is done or known to have failed");
-    if db.kind() != Kind::Postgres {
-        assert_eq!(effects, 3);
+    let dead: Vec<_> = kit.dead_letters().await.unwrap().iter().map(|letter| letter.key.event.id).collect();
+    if db.kind() == Kind::Postgres {
+        // A statement that fails is the end of its transaction there: what the handler wrote before can't be kept.
+        assert_eq!((effects(db).await.as_str(), dead), ("1 3 4", vec![2]));
+    } else {
+        assert_eq!((effects(db).await.as_str(), dead), ("1 2 3 4", vec![]));
     }
 }
 
