@@ -135,7 +135,7 @@ pub struct Settings {
     /// the inbox (skipped, snoozed, discarded, undecodable, an error not worth a retry) is left out.
     pub pause_after: Option<u32>,
     /// The most events of one call, in an inbox that takes a batch; at least 1, `None` for the dispatcher's
-    /// [`batch`](crate::Builder::batch).
+    /// [`batch`](crate::dispatch::Builder::batch).
     pub batch: Option<usize>,
 }
 

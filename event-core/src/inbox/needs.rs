@@ -14,7 +14,7 @@ pub enum TakenEvents {
     Any,
 }
 
-/// What an inbox's arguments need of the dispatcher; collected by [`FromDelivery::declare`].
+/// What an inbox's arguments need of the dispatcher; collected by [`FromDelivery::declare`](super::FromDelivery::declare).
 #[derive(Debug, Default)]
 pub struct Needs {
     pub(crate) events: Vec<TakenEvents>,
