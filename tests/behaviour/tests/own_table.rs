@@ -508,7 +508,10 @@ async fn its_migration_wants_the_tables_it_refers_to(db: &TestDb) {
     migrate(db).await.unwrap();
     if db.kind() != Kind::Sqlite {
         // The column's type is the one it points to.
-        let like = "SELECT data_type FROM information_schema.columns WHERE table_name = '";
+        // On MySQL and MariaDB the schema tells of every other test's database, too.
+        let here = if db.kind() == Kind::MySql { "database()" } else { "current_schema()" };
+        let like =
+            format!("SELECT data_type FROM information_schema.columns WHERE table_schema = {here} AND table_name = '");
         let own = db.rows(&format!("{like}ticket_events' AND column_name = 'subject_id'")).await;
         assert_eq!(own, db.rows(&format!("{like}tickets' AND column_name = 'id'")).await);
     }
