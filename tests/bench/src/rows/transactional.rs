@@ -17,7 +17,7 @@ const BY_HAND: u64 = 5_000;
 
 /// The row's name, the inbox and its goal: handlers that take a batch, and those that are called for each event.
 const WAYS: [(&str, &str, f64); 2] =
-    [("transactional", "projection", 10.0), ("transactional-each", "projection_each", 5.0)];
+    [("transactional", "projection", 10.0), ("transactional-each", "projection_each", 4.0)];
 
 pub(super) async fn run(rows: &mut Rows<'_>) -> Fallible<()> {
     for kind in [Kind::Postgres, Kind::MariaDb, Kind::Sqlite] {
