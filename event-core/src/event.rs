@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use schemars::SchemaGenerator;
 
-use crate::metadata::{DecodeError, EncodeError, Metadata};
+use crate::metadata::{DecodeError, EncodeError, Metadata, StoredMetadata};
 use crate::names::Location;
 use crate::recorded::StoredEvent;
 use crate::throttle::Throttle;
@@ -54,7 +54,7 @@ pub trait DomainEvent: Sized + Send + Sync + 'static {
     /// # Errors
     /// An unknown action, a version newer than this program knows, or metadata that does not fit: with the path of the
     /// wrong field, and never with its value.
-    fn decode(action: &str, version: u32, metadata: &Metadata) -> Result<Self, DecodeError>;
+    fn decode(action: &str, version: u32, metadata: &StoredMetadata) -> Result<Self, DecodeError>;
 }
 
 /// An action of an event enum: a variant without its fields.

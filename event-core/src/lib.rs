@@ -38,9 +38,10 @@ pub use inbox::{
     InboxError, InboxResult, Needs, OptionalFromDelivery, Outcome, Retry, RetryExt, RetryPolicy, Settings, Start,
     State, States, discarded, handled, skipped, snoozed,
 };
-pub use metadata::{DecodeError, EncodeError, Metadata};
+pub use metadata::{DecodeError, EncodeError, Metadata, StoredMetadata};
 pub use names::{
-    ActorRef, AttachmentId, EventRef, ID_MAX, KEY_MAX, KeyText, Location, LogName, NAME_MAX, SHARED_LOG, SubjectRef,
+    ActionName, ActorRef, AttachmentId, EventRef, ID_MAX, KEY_MAX, KeyText, Location, LogName, NAME_MAX, SHARED_LOG,
+    SubjectRef,
 };
 pub use recorded::{Recorded, StoredEvent};
 pub use recording::{ATTACHMENTS_MAX, Draft, NewEvent, RecordOn, Recording, RecordingError, Saved};

@@ -22,7 +22,7 @@ pub mod v1 {
     pub use crate::upcast::{Upcast, Upcasted};
 
     use crate::event::{Action, DomainEvent};
-    use crate::metadata::{DecodeError, EncodeError};
+    use crate::metadata::{DecodeError, EncodeError, StoredMetadata};
     use crate::recorded::{Recorded, StoredEvent};
 
     /// Says that the enum named in an inbox's `on(...)` is the one that its event argument takes.
@@ -45,7 +45,7 @@ pub mod v1 {
     }
 
     /// Decodes through the enum's own `Deserialize`, having checked the action and the version.
-    pub fn decode<E>(action: &str, version: u32, metadata: &Metadata) -> Result<E, DecodeError>
+    pub fn decode<E>(action: &str, version: u32, metadata: &StoredMetadata) -> Result<E, DecodeError>
     where
         E: DomainEvent + serde::de::DeserializeOwned,
     {
@@ -65,9 +65,12 @@ pub mod v1 {
                 known: known.version(),
             });
         }
-        let metadata = known.upcast(event.name(), version, metadata)?;
         let index = u32::try_from(index).map_err(|_| unknown())?;
-        crate::metadata::decode(event.name(), action, index, &metadata)
+        if known.is_current(version) {
+            return crate::metadata::decode(event.name(), action, index, metadata);
+        }
+        let metadata = known.upcast(event.name(), version, metadata)?.into_owned();
+        crate::metadata::decode(event.name(), action, index, &metadata.into())
     }
 
     /// One step of an upcast.

@@ -7,8 +7,8 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use crate::event::DomainEvent;
-use crate::metadata::{DecodeError, Metadata};
-use crate::names::{ActorRef, EventRef, SubjectRef};
+use crate::metadata::{DecodeError, Metadata, StoredMetadata};
+use crate::names::{ActionName, ActorRef, EventRef, SubjectRef};
 
 /// An event as its row holds it, whatever enum it belongs to. Never changes once recorded.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,11 +21,11 @@ pub struct StoredEvent {
     /// Who made it happen; `None` is the system.
     pub actor: Option<ActorRef>,
     /// The name that the action was stored under; the one of today may be another (`#[event(alias = "...")]`).
-    pub action: String,
+    pub action: ActionName,
     /// The version of the metadata.
     pub version: u32,
-    /// The action's fields.
-    pub metadata: Metadata,
+    /// The action's fields; reads as a [`Metadata`].
+    pub metadata: StoredMetadata,
     /// What surrounded the recording: request id, IP address and the like.
     pub context: Option<Metadata>,
     /// What belongs together across logs and services.
@@ -50,8 +50,8 @@ impl StoredEvent {
     pub fn new(
         at: EventRef,
         subject: SubjectRef,
-        action: impl Into<String>,
-        metadata: Metadata,
+        action: impl Into<ActionName>,
+        metadata: impl Into<StoredMetadata>,
         occurred_at: DateTime<Utc>,
         created_at: DateTime<Utc>,
     ) -> Self {
@@ -61,7 +61,7 @@ impl StoredEvent {
             actor: None,
             action: action.into(),
             version: 1,
-            metadata,
+            metadata: metadata.into(),
             context: None,
             correlation_id: None,
             causation: None,

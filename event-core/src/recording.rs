@@ -461,13 +461,13 @@ impl NewEvent {
 
     /// In what they differ: `subject`, `action`, `version`, `metadata`, `actor`. See [`is_same_as`](Self::is_same_as).
     pub fn differences(&self, stored: &StoredEvent) -> Vec<&'static str> {
-        let as_is = self.action == stored.action && self.version == stored.version && self.metadata == stored.metadata;
+        let as_is = self.action == stored.action && self.version == stored.version && stored.metadata == self.metadata;
         let (mut action, mut version, mut metadata) = (true, true, true);
         if !as_is {
             let known = registry::describe(stored);
             let today = known.and_then(|(event, _)| event.rewrite(stored));
-            action = known.map_or(stored.action.as_str(), |(_, action)| action.name()) == self.action;
-            metadata = today.as_ref().unwrap_or(&stored.metadata) == &self.metadata;
+            action = known.map_or(&*stored.action, |(_, action)| action.name()) == self.action;
+            metadata = *today.as_ref().unwrap_or(&stored.metadata) == self.metadata;
             // Of another action, what it would be today says nothing.
             version = self.version == stored.version || action && metadata && today.is_some();
         }
@@ -487,9 +487,9 @@ impl NewEvent {
             at,
             subject: self.subject,
             actor: self.actor,
-            action: self.action.to_owned(),
+            action: self.action.into(),
             version: self.version,
-            metadata: self.metadata,
+            metadata: self.metadata.into(),
             context: self.context,
             correlation_id: self.correlation_id,
             causation: self.causation,

@@ -3,7 +3,7 @@
 //! A crate that nobody refers to is not linked, and registers nothing: `use handlers as _;` in the program is the cure, and
 //! naming the expected inboxes when the dispatcher is built is the check.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
 use crate::event::{ActionDescriptor, EventDescriptor};
@@ -52,6 +52,22 @@ pub fn describe(event: &StoredEvent) -> Option<(&'static EventDescriptor, &'stat
         events().iter().flat_map(described).collect()
     });
     ACTIONS.get(&(event.at.log.as_str(), event.subject.kind.as_ref(), event.action.as_str())).copied()
+}
+
+/// The name of a subject, an actor or an action as a linked enum has it, for storages that would else keep a copy in every event.
+///
+/// ```
+/// assert_eq!(event_core::registry::name("a name of which no enum knows"), None);
+/// ```
+pub fn name(name: &str) -> Option<&'static str> {
+    static NAMES: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {
+        let names = |event: &&'static EventDescriptor| {
+            let actors = event.actors().iter().map(|actor| actor.name());
+            actors.chain(event.actions().iter().flat_map(|action| action.names())).chain([event.subject()])
+        };
+        events().iter().flat_map(names).collect()
+    });
+    NAMES.get(name).copied()
 }
 
 /// The JSON Schemas of every action of every linked enum, as one printable JSON object:

@@ -21,9 +21,9 @@ impl StoredEvent {
     /// The event as a sentence: its action's `summary`, or one made of its action's words.
     ///
     /// ```
-    /// # use event_core::{StoredEvent, EventRef, SubjectRef, Labels};
+    /// # use event_core::{StoredEvent, EventRef, SubjectRef, Labels, Metadata};
     /// # let now = chrono::Utc::now();
-    /// let event = StoredEvent::new(EventRef::new("events", 1), SubjectRef::new("issue", 7), "closed", Default::default(), now, now);
+    /// let event = StoredEvent::new(EventRef::new("events", 1), SubjectRef::new("issue", 7), "closed", Metadata::new(), now, now);
     /// assert_eq!(event.summary(&Labels::default()), "system: closed (issue 7)");
     /// ```
     pub fn summary(&self, labels: &Labels) -> String {

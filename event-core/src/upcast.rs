@@ -61,6 +61,11 @@ impl<E: fmt::Display> Upcasted for Result<Metadata, E> {
 }
 
 impl ActionDescriptor {
+    /// Whether metadata of that version is as the current one has it.
+    pub(crate) fn is_current(&self, version: u32) -> bool {
+        self.upcasts().iter().all(|step| step.from < version)
+    }
+
     /// Metadata that was stored under `version`, as the current version has it: every step from there on, in order. What has no
     /// step is taken as it is.
     pub(crate) fn upcast<'m>(

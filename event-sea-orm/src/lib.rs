@@ -81,6 +81,7 @@ mod feed;
 mod inbox;
 mod key;
 pub mod migration;
+mod names;
 mod own_table;
 pub mod prelude;
 mod record;

@@ -3,10 +3,11 @@
 use std::borrow::Cow;
 
 use chrono::{DateTime, Utc};
-use event_core::{ActorRef, EventRef, LogName, StoredEvent, SubjectRef};
+use event_core::{ActorRef, EventRef, LogName, StoredEvent, StoredMetadata, SubjectRef};
 use sea_orm::{DbErr, QueryResult, TryGetable};
 use serde::de::DeserializeOwned;
 
+use crate::names::Names;
 use crate::own_table::{OwnKey, OwnTable};
 
 /// The columns of a log in a SELECT, as [`stored_event`] reads them, where none has to be cast.
@@ -66,6 +67,7 @@ const BATCH_ID: Column = Column(16, "batch_id");
 pub(crate) fn stored_event(
     log: &LogName,
     table: Option<&'static OwnTable>,
+    names: &mut Names,
     row: &QueryResult,
     first: usize,
 ) -> Result<StoredEvent, RowError> {
@@ -77,15 +79,15 @@ pub(crate) fn stored_event(
             SubjectRef { kind: Cow::Borrowed(key.kind), id: reader.some(SUBJECT_ID, reader.key(SUBJECT_ID, key)?)? }
         }
         None => SubjectRef {
-            kind: Cow::Owned(reader.some(SUBJECT_TYPE, reader.text(SUBJECT_TYPE)?)?),
+            kind: reader.some(SUBJECT_TYPE, reader.name(SUBJECT_TYPE, names)?)?,
             id: reader.some(SUBJECT_ID, reader.text(SUBJECT_ID)?)?,
         },
     };
     let mut event = StoredEvent::new(
         EventRef { log: log.clone(), id },
         subject,
-        reader.some(ACTION, reader.text(ACTION)?)?,
-        reader.json(METADATA)?,
+        reader.some(ACTION, reader.name(ACTION, names)?)?,
+        reader.metadata()?,
         reader.some(OCCURRED_AT, reader.time(OCCURRED_AT)?)?,
         reader.some(CREATED_AT, reader.time(CREATED_AT)?)?,
     );
@@ -93,8 +95,8 @@ pub(crate) fn stored_event(
         .map_err(|_| reader.error(VERSION, "not between 0 and 4294967295"))?;
     event.actor = match table.and_then(|table| table.actor.as_ref()) {
         Some(key) => reader.key(ACTOR_ID, key)?.map(|id| ActorRef { kind: Cow::Borrowed(key.kind), id }),
-        None => match (reader.text(ACTOR_TYPE)?, reader.text(ACTOR_ID)?) {
-            (Some(kind), Some(id)) => Some(ActorRef { kind: Cow::Owned(kind), id }),
+        None => match (reader.name(ACTOR_TYPE, names)?, reader.text(ACTOR_ID)?) {
+            (Some(kind), Some(id)) => Some(ActorRef { kind, id }),
             _ => None,
         },
     };
@@ -166,6 +168,10 @@ impl Reader<'_> {
         Ok(self.raw_text(column)?.map(Cow::into_owned))
     }
 
+    fn name(&self, column: Column, names: &mut Names) -> Result<Option<Cow<'static, str>>, RowError> {
+        Ok(self.raw_text(column)?.map(|name| names.get(name)))
+    }
+
     /// A foreign key, as text.
     fn key(&self, column: Column, key: &OwnKey) -> Result<Option<String>, RowError> {
         key.read(self.row, self.first + column.0).map_err(|error| self.error(column, &error.to_string()))
@@ -180,18 +186,21 @@ impl Reader<'_> {
         value.ok_or_else(|| self.error(column, "empty"))
     }
 
-    fn json<T: DeserializeOwned>(&self, column: Column) -> Result<T, RowError> {
-        self.optional_json(column)?.ok_or_else(|| self.error(column, "empty"))
+    fn metadata(&self) -> Result<StoredMetadata, RowError> {
+        let text = self.some(METADATA, self.text(METADATA)?)?;
+        StoredMetadata::from_text(text).map_err(|error| self.no_json(METADATA, &error))
     }
 
     /// Read as text and parsed here, so that what is no JSON is an error of this column and not of the query.
     fn optional_json<T: DeserializeOwned>(&self, column: Column) -> Result<Option<T>, RowError> {
         let Some(text) = self.raw_text(column)? else { return Ok(None) };
-        // serde_json's own words may quote what it read; its category and place can't.
-        serde_json::from_str(&text).map(Some).map_err(|error| {
-            let kind = if error.is_data() { "not a JSON object" } else { "not valid JSON" };
-            self.error(column, &format!("{kind} (line {}, column {})", error.line(), error.column()))
-        })
+        serde_json::from_str(&text).map(Some).map_err(|error| self.no_json(column, &error))
+    }
+
+    /// serde_json's own words may quote what it read; its category and place can't.
+    fn no_json(&self, column: Column, error: &serde_json::Error) -> RowError {
+        let kind = if error.is_data() { "not a JSON object" } else { "not valid JSON" };
+        self.error(column, &format!("{kind} (line {}, column {})", error.line(), error.column()))
     }
 
     fn error(&self, column: Column, reason: &str) -> RowError {

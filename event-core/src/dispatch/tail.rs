@@ -71,7 +71,11 @@ impl Page {
 
 /// About how many bytes an event takes, read and decoded.
 fn size(event: &StoredEvent) -> usize {
-    let metadata = event.metadata.iter().map(|(key, value)| key.len() + 32 + size_of_json(value)).sum::<usize>();
+    // A text's map, or what is decoded of it, takes a few times its length.
+    let metadata = match event.metadata.text() {
+        Some(text) => 2 * text.len(),
+        None => event.metadata.iter().map(|(key, value)| key.len() + 32 + size_of_json(value)).sum(),
+    };
     let snapshot = event.snapshot.as_ref().map_or(0, size_of_json);
     let context =
         event.context.iter().flatten().map(|(key, value)| key.len() + 32 + size_of_json(value)).sum::<usize>();

@@ -141,7 +141,7 @@ fn row(plan: &Plan, event: &StoredEvent, before: Option<&Failure>, now: DateTime
                 event: EventRef { log: event.at.log.clone(), id: event.at.id },
             },
             subject: event.subject.clone(),
-            action: event.action.clone(),
+            action: event.action.to_string(),
             state: FailureState::Retrying,
             attempts: 0,
             next_attempt_at: None,

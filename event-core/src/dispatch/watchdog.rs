@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crate::names::EventRef;
 
-const TICK: Duration = Duration::from_millis(100);
+pub(crate) const TICK: Duration = Duration::from_millis(100);
 
 /// One place where handlers are polled.
 pub(crate) struct Slot {
@@ -37,6 +37,7 @@ pub struct Blocked {
 }
 
 struct Kennel {
+    /// Counted by the thread; 0 where there is none.
     tick: AtomicU64,
     stopped: AtomicBool,
     slots: Mutex<Vec<Weak<Slot>>>,
@@ -61,6 +62,9 @@ impl Watchdog {
                 watched.look(tick, threshold, &report);
             }
         });
+        if thread.is_err() {
+            kennel.tick.store(0, Relaxed);
+        }
         Self { kennel, thread: thread.ok() }
     }
 
@@ -80,6 +84,11 @@ impl Watchdog {
 }
 
 impl Slot {
+    /// What changes with every [`TICK`]; `None` where nobody counts them.
+    pub(crate) fn tick(&self) -> Option<u64> {
+        Some(self.kennel.tick.load(Relaxed)).filter(|&tick| tick != 0)
+    }
+
     /// The future, each of its polls watched here.
     pub(crate) fn watch<F: Future + Unpin>(self: Arc<Self>, event: EventRef, future: F) -> Watched<F> {
         *self.event.lock().unwrap_or_else(PoisonError::into_inner) = Some(event);

@@ -118,7 +118,7 @@ fn metadata_of<E: DomainEvent>(recorded: &Recorded<E>) -> Value {
         action.upcast(E::descriptor().name(), recorded.version, &recorded.metadata).ok().map(Cow::into_owned)
     };
     let action = E::descriptor().action(&recorded.action);
-    Value::Object(action.and_then(upcast).unwrap_or_else(|| recorded.metadata.clone()))
+    Value::Object(action.and_then(upcast).unwrap_or_else(|| recorded.metadata.clone().into()))
 }
 
 /// The metadata that is looked for.
@@ -199,7 +199,13 @@ fn lines(events: &[Arc<StoredEvent>]) -> String {
 
 fn line(event: &StoredEvent) -> String {
     let actor = event.actor.as_ref().map_or_else(|| "system".to_owned(), ToString::to_string);
-    format!("{} {} on {} by {actor}: {}", event.at, event.action, event.subject, Value::Object(event.metadata.clone()))
+    format!(
+        "{} {} on {} by {actor}: {}",
+        event.at,
+        event.action,
+        event.subject,
+        Value::Object(event.metadata.clone().into())
+    )
 }
 
 fn diff(wanted: &Value, found: &Value) -> String {

@@ -151,7 +151,7 @@ fn domain_event(event: &Event, whole: bool) -> TokenStream {
             fn decode(
                 __action: &str,
                 __version: u32,
-                __metadata: &#krate::Metadata,
+                __metadata: &#krate::StoredMetadata,
             ) -> ::core::result::Result<Self, #krate::DecodeError> {
                 #decode
             }

@@ -137,6 +137,12 @@ pub(crate) trait Dialect: Send + Sync {
     /// Reads a log for the dispatcher: one statement, one snapshot.
     fn read(&self, read: &Read<'_>) -> Statement;
 
+    /// The same with all events in one value, `page`, where that is faster: see [`packed`](crate::storage::packed).
+    fn read_packed(&self, read: &Read<'_>) -> Option<Statement> {
+        let _ = read;
+        None
+    }
+
     /// The statements that make a log.
     fn log_up(&self, log: &str, who: &Who) -> Vec<String>;
 

@@ -11,6 +11,7 @@ use crate::migration::who::Who;
 use crate::own_table::{self, Target};
 use crate::record::insert::{self, Rows};
 use crate::row::COLUMNS;
+use crate::storage::packed;
 
 pub(super) struct Sqlite;
 
@@ -130,23 +131,21 @@ impl Dialect for Sqlite {
     }
 
     fn read(&self, read: &Read<'_>) -> Statement {
-        let columns = own_table::columns(self, own_table::of(read.log.as_str()));
         let mut sql = Sql::new(self);
-        sql.push("SELECT * FROM (SELECT ").push(&columns).push(" FROM ").name(read.log.as_str()).push(" WHERE id > ");
-        let limit = if read.after.is_some() { i64::try_from(read.limit).unwrap_or(i64::MAX) } else { 0 };
-        sql.bind(read.after.unwrap_or(i64::MAX)).push(" ORDER BY id LIMIT ").bind(limit).push(")");
-        if !read.also.is_empty() {
-            // As one value, however many ranges; CROSS JOIN keeps SQLite from walking the log for each.
-            let ranges: Vec<_> = read.also.ranges().map(|range| json!([range.start(), range.end()])).collect();
-            sql.push(" UNION ALL SELECT ").push(&columns);
-            sql.push(
-                " FROM (SELECT json_extract(value, '$[0]') AS low, json_extract(value, '$[1]') AS high FROM json_each(",
-            );
-            sql.bind(json!(ranges).to_string()).push(")) AS hole CROSS JOIN ").name(read.log.as_str());
-            sql.push(" AS log ON log.id BETWEEN hole.low AND hole.high");
-        }
-        sql.push(" ORDER BY id");
+        select(&mut sql, read);
         sql.statement(DbBackend::Sqlite)
+    }
+
+    fn read_packed(&self, read: &Read<'_>) -> Option<Statement> {
+        // A table of an enum's own may have keys that are no text.
+        if own_table::of(read.log.as_str()).is_some() {
+            return None;
+        }
+        let mut sql = Sql::new(self);
+        sql.push("SELECT group_concat(").push(packed::PIECE).push(", '') AS page FROM (");
+        select(&mut sql, read);
+        sql.push(")");
+        Some(sql.statement(DbBackend::Sqlite))
     }
 
     fn log_up(&self, log: &str, who: &Who) -> Vec<String> {
@@ -187,4 +186,23 @@ impl Dialect for Sqlite {
     fn one_migration_at_a_time(&self) -> Option<&'static str> {
         None
     }
+}
+
+/// The events that are asked for, a row each.
+fn select(sql: &mut Sql<'_>, read: &Read<'_>) {
+    let columns = own_table::columns(&Sqlite, own_table::of(read.log.as_str()));
+    sql.push("SELECT * FROM (SELECT ").push(&columns).push(" FROM ").name(read.log.as_str()).push(" WHERE id > ");
+    let limit = if read.after.is_some() { i64::try_from(read.limit).unwrap_or(i64::MAX) } else { 0 };
+    sql.bind(read.after.unwrap_or(i64::MAX)).push(" ORDER BY id LIMIT ").bind(limit).push(")");
+    if !read.also.is_empty() {
+        // As one value, however many ranges; CROSS JOIN keeps SQLite from walking the log for each.
+        let ranges: Vec<_> = read.also.ranges().map(|range| json!([range.start(), range.end()])).collect();
+        sql.push(" UNION ALL SELECT ").push(&columns);
+        sql.push(
+            " FROM (SELECT json_extract(value, '$[0]') AS low, json_extract(value, '$[1]') AS high FROM json_each(",
+        );
+        sql.bind(json!(ranges).to_string()).push(")) AS hole CROSS JOIN ").name(read.log.as_str());
+        sql.push(" AS log ON log.id BETWEEN hole.low AND hole.high");
+    }
+    sql.push(" ORDER BY id");
 }

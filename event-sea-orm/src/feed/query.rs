@@ -12,6 +12,7 @@ use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use super::token::PageToken;
 use super::{FeedError, PAGE_DEFAULT, PAGE_MAX};
 use crate::backend::{Dialect, Sql, dialect};
+use crate::names::Names;
 use crate::own_table::{self, OwnTable};
 use crate::row::{integer, stored_event};
 
@@ -83,7 +84,7 @@ impl Query {
         let backend = conn.get_database_backend();
         let dialect = dialect(backend)?;
         let logs: Vec<_> = self.logs.iter().collect();
-        let mut events = Vec::new();
+        let (mut events, mut names) = (Vec::new(), Names::default());
         let branches = self.branches();
         let of_one_kind = branches.chunk_by(|one, other| one.goes_with(other));
         for branches in of_one_kind.flat_map(|branches| branches.chunks(BRANCHES)) {
@@ -93,7 +94,7 @@ impl Query {
                 // The statement's own number.
                 if let Some(log) = usize::try_from(index).ok().and_then(|index| logs.get(index)) {
                     let table = branches.first().and_then(|branch| branch.table);
-                    events.push(Arc::new(stored_event(log, table, &row, 1)?));
+                    events.push(Arc::new(stored_event(log, table, &mut names, &row, 1)?));
                 }
             }
         }

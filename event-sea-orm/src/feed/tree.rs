@@ -9,6 +9,7 @@ use sea_orm::ConnectionTrait;
 
 use super::FeedError;
 use crate::backend::{Sql, dialect};
+use crate::names::Names;
 use crate::own_table;
 use crate::row::stored_event;
 
@@ -112,7 +113,8 @@ async fn select<C: ConnectionTrait>(conn: &C, log: &LogName, ask: Ask<'_>) -> Re
     };
     sql.push(" ORDER BY id LIMIT ").bind(i64::try_from(MOST + 1).unwrap_or(i64::MAX));
     let rows = conn.query_all_raw(sql.statement(backend)).await.map_err(|error| FeedError::of(dialect, error))?;
-    rows.iter().map(|row| Ok(stored_event(log, table, row, 0)?)).collect()
+    let mut names = Names::default();
+    rows.iter().map(|row| Ok(stored_event(log, table, &mut names, row, 0)?)).collect()
 }
 
 /// Puts each event beneath its cause. A cause that is not among them, or that is its own effect, leaves a root.

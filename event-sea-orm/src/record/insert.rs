@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::RecordError;
 use crate::backend::{Dialect, Sql};
+use crate::names::Names;
 use crate::own_table::{self, OwnKey, OwnTable};
 use crate::row::stored_event;
 
@@ -230,7 +231,8 @@ pub(super) async fn by_keys<C: ConnectionTrait>(
     let statement = sql.statement(conn.get_database_backend());
     let rows = conn.query_all_raw(statement).await.map_err(|error| RecordError::of(dialect, log, error))?;
     let log = LogName::from_static(log);
-    let events: Result<Vec<_>, _> = rows.iter().map(|row| stored_event(&log, table, row, 0)).collect();
+    let mut names = Names::default();
+    let events: Result<Vec<_>, _> = rows.iter().map(|row| stored_event(&log, table, &mut names, row, 0)).collect();
     events.map_err(|error| RecordError::Db(error.into()))
 }
 

@@ -8,6 +8,7 @@ mod holders;
 #[cfg(feature = "mysql")]
 mod mysql;
 mod own;
+pub(crate) mod packed;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod proof;

@@ -4,12 +4,13 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use event_core::storage::{Read, ReadEvent, StorageError, UnreadableEvent};
+use event_core::storage::{Read, ReadEvent, StorageError, StorageErrorKind, UnreadableEvent};
 use event_core::{EventRef, LogName, StoredEvent, SubjectRef};
 use futures_util::TryStreamExt as _;
-use sea_orm::{QueryResult, StreamTrait};
+use sea_orm::{ConnectionTrait as _, DatabaseConnection, QueryResult, Statement, StreamTrait};
 
-use super::SeaStorage;
+use super::{SeaStorage, packed};
+use crate::names::Names;
 use crate::own_table::{self, OwnTable};
 use crate::row::stored_event;
 
@@ -22,15 +23,22 @@ fn id(event: &ReadEvent) -> i64 {
 
 impl SeaStorage {
     pub(super) async fn read_log(&self, read: &Read<'_>) -> Result<Vec<ReadEvent>, StorageError> {
-        let statement = self.known_dialect()?.read(read);
+        let dialect = self.known_dialect()?;
         let db = self.own().await?;
+        if let Some(statement) = dialect.read_packed(read)
+            && let Some(mut events) = self.read_packed(&db, read.log, statement).await?
+        {
+            events.sort_by_key(id);
+            return Ok(events);
+        }
+        let statement = dialect.read(read);
         let table = own_table::of(read.log.as_str());
         // Each row is read while the database sends the next ones; to the last, for an open read keeps its snapshot.
         let rows = self.answer(async {
             let mut rows = db.stream_raw(statement).await?;
-            let mut events = Vec::new();
+            let (mut events, mut names) = (Vec::new(), Names::default());
             while let Some(row) = rows.try_next().await? {
-                events.push(self.read_event(read.log, table, &row));
+                events.push(self.read_event(read.log, table, &mut names, &row));
             }
             Ok(events)
         });
@@ -39,14 +47,34 @@ impl SeaStorage {
         Ok(events)
     }
 
+    /// All of it by one value; `None` where it has to be read by rows.
+    async fn read_packed(
+        &self,
+        db: &DatabaseConnection,
+        log: &LogName,
+        statement: Statement,
+    ) -> Result<Option<Vec<ReadEvent>>, StorageError> {
+        let row = match self.answer(db.query_one_raw(statement)).await {
+            Ok(row) => row,
+            // Of what is in the log, or longer than a value may be. What else there is to say, the rows say as well.
+            Err(error) if error.kind() == StorageErrorKind::Other => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        // Nothing makes NULL of it.
+        let Some(Ok(page)) = row.map(|row| row.try_get::<Option<String>>("", "page")) else { return Ok(None) };
+        let events = packed::unpack(log, page.as_deref().unwrap_or_default());
+        Ok(events.map(|events| events.into_iter().map(|event| Ok(Arc::new(event))).collect()))
+    }
+
     /// The row as an event; one that is broken holds up nobody but its own readers.
     fn read_event(
         &self,
         log: &LogName,
         table: Option<&'static OwnTable>,
+        names: &mut Names,
         row: &QueryResult,
     ) -> Result<ReadEvent, StorageError> {
-        match stored_event(log, table, row, 0) {
+        match stored_event(log, table, names, row, 0) {
             Ok(event) => Ok(Ok(Arc::new(event))),
             Err(broken) => {
                 let text = |column: &str| row.try_get::<String>("", column).unwrap_or_default();

@@ -83,7 +83,11 @@ async fn changed_attributes_have_from_and_to(db: &TestDb) {
     let expected =
         [("active".to_owned(), json!(true), json!(false)), ("email".to_owned(), json!(null), json!("ada@example.com"))];
     assert_eq!(changes(&event), expected);
-    assert_eq!(Value::Object(event.metadata.clone()), json!({"why": "asked"}), "the user's metadata is the user's");
+    assert_eq!(
+        Value::Object(event.metadata.clone().into()),
+        json!({"why": "asked"}),
+        "the user's metadata is the user's"
+    );
 }
 
 async fn an_active_models_changes_are_those_it_sets(db: &TestDb) {

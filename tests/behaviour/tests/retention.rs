@@ -223,7 +223,7 @@ async fn an_archive_has_events_before_they_go(db: &TestDb) {
     let retention = everything().batch(2).archive(move |events| {
         let archive = archive.clone();
         async move {
-            archive.lock().unwrap().extend(events.iter().map(|event| (event.at.id, event.action.clone())));
+            archive.lock().unwrap().extend(events.iter().map(|event| (event.at.id, event.action.to_string())));
             Ok::<_, std::io::Error>(())
         }
     });

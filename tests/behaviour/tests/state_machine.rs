@@ -170,7 +170,7 @@ async fn the_event_is_the_transitions_own(db: &TestDb) {
     assert_eq!((closed.from, closed.to), (Status::Open, Status::Closed));
     let [event] = &events(db).await[..] else { panic!() };
     assert_eq!((event.action.as_str(), &event.actor), ("closed", &None));
-    assert_eq!(Value::Object(event.metadata.clone()), json!({"title": "Broken"}), "of the model as it was");
+    assert_eq!(Value::Object(event.metadata.clone().into()), json!({"title": "Broken"}), "of the model as it was");
     assert_eq!(changes(event), [change("status", "open", "closed")], "although it has no fields for them");
 }
 
@@ -418,7 +418,7 @@ async fn a_transition_to_the_same_state(db: &TestDb) {
     assert_eq!(row(db, &ticket).await, escalated.model);
     let [event, _] = &events(db).await[..] else { panic!() };
     assert_eq!(changes(event), [], "nothing changed");
-    assert_eq!(Value::Object(event.metadata.clone()), json!({"from": "in_progress", "to": "in_progress"}));
+    assert_eq!(Value::Object(event.metadata.clone().into()), json!({"from": "in_progress", "to": "in_progress"}));
 }
 
 mod review {

@@ -106,7 +106,8 @@ fn stored(
     metadata: Metadata,
 ) -> Arc<StoredEvent> {
     let now = chrono::Utc::now();
-    let mut event = StoredEvent::new(EventRef::new(log, 9), SubjectRef::new(subject, 1), action, metadata, now, now);
+    let mut event =
+        StoredEvent::new(EventRef::new(log, 9), SubjectRef::new(subject, 1), action.to_owned(), metadata, now, now);
     event.version = version;
     Arc::new(event)
 }

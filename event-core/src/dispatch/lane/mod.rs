@@ -14,6 +14,7 @@ mod probe;
 mod retries;
 mod saving;
 mod signs;
+mod time;
 mod together;
 mod transaction;
 
@@ -37,6 +38,7 @@ use breaker::{Breaker, BreakerSettings};
 use log::LogLane;
 use order::{Admitted, Order, SubjectKey};
 use orders::{Told, told};
+use time::RecentTime;
 
 pub(crate) use orders::Orders;
 
@@ -105,6 +107,7 @@ pub(crate) struct Lane<S: Storage> {
     rows_turn: bool,
     slot: Arc<Slot>,
     last_save: Instant,
+    time: RecentTime,
     /// Something was delivered since the last save: to be saved soon.
     urgent: bool,
 }
@@ -161,6 +164,7 @@ impl<S: Storage> Lane<S> {
             rows_turn: false,
             slot,
             last_save: Instant::now(),
+            time: RecentTime::new(),
             urgent: false,
         })
     }
@@ -315,6 +319,7 @@ impl<S: Storage> Lane<S> {
     /// As many deliveries beside each other as may run.
     async fn fill_beside(&mut self) -> Result<Fill, StorageError> {
         let concurrency = self.plan.descriptor.settings().concurrency;
+        self.time.passed();
         loop {
             // Handlers that are ready at once would otherwise keep the thread for the whole backlog.
             tokio::task::coop::consume_budget().await;
@@ -331,14 +336,15 @@ impl<S: Storage> Lane<S> {
             if self.is_stopping() {
                 return Ok(Fill::Full);
             }
-            let now = Instant::now();
-            if *self.lease.borrow() <= now {
+            let now = self.time.get(&self.slot);
+            if !self.lease_holds_at(now) {
                 return Ok(Fill::NoLease);
             }
             if self.save_is_due_at(now) {
                 self.save().await?;
             }
-            if self.take_turn() && self.retry_next().await? {
+            if self.take_turn() && self.has_rows() && self.retry_next().await? {
+                self.time.passed();
                 continue;
             }
             if let Some(taken) = self.ready.pop_front() {
@@ -362,6 +368,14 @@ impl<S: Storage> Lane<S> {
         *self.lease.borrow() > Instant::now()
     }
 
+    /// The same by a clock that may be a little behind.
+    fn lease_holds_at(&mut self, recent: Instant) -> bool {
+        *self.lease.borrow() > recent + RecentTime::AGE || {
+            self.time.passed();
+            self.lease_holds()
+        }
+    }
+
     /// The next event that the inbox takes, from its logs in turn. What it does not take is passed over.
     pub(crate) async fn next_event(&mut self) -> Result<Option<Taken>, StorageError> {
         for _ in 0..self.logs.len() {
@@ -373,6 +387,7 @@ impl<S: Storage> Lane<S> {
                     return Ok(Some(Taken { log: at, event }));
                 }
                 // Pages of what others take are passed over here: not for ever, and not without a save now and then.
+                self.time.passed();
                 if self.is_stopping() || !self.logs[at].turn_page(&self.shared, self.plan.name()).await? {
                     break;
                 }

@@ -34,6 +34,11 @@ impl<S: Storage> Lane<S> {
         Ok(self.retries.pop_front())
     }
 
+    /// Whether there are failure rows that are due, or will be.
+    pub(super) fn has_rows(&self) -> bool {
+        self.next_due.is_some() || !self.retries.is_empty()
+    }
+
     /// Tries the next due failure row; false if none is due.
     pub(super) async fn retry_next(&mut self) -> Result<bool, StorageError> {
         let Some(due) = self.next_retry().await? else { return Ok(false) };

@@ -54,6 +54,7 @@ impl<S: Storage> Lane<S> {
             let save = self.to_save();
             self.shared.storage.save(&save).await?;
             self.saved(&save);
+            self.time.passed();
         }
         self.urgent = false;
         Ok(())

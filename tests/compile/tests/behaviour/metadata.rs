@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use event_core::{DecodeError, DomainEvent, Metadata};
+use event_core::{DecodeError, DomainEvent, Metadata, StoredMetadata};
 use serde_json::{Value, json};
 
 use crate::model::{IssueEvent, Label, Opaque, ProjectEvent, Status};
@@ -12,6 +12,11 @@ fn object(value: Value) -> Metadata {
         Value::Object(map) => map,
         other => panic!("no object: {other}"),
     }
+}
+
+/// As a row has it.
+fn text(metadata: &Metadata) -> StoredMetadata {
+    StoredMetadata::from_text(serde_json::to_string(metadata).unwrap()).unwrap()
 }
 
 fn changed() -> IssueEvent {
@@ -53,7 +58,8 @@ fn every_shape_is_stored_and_read_back() {
         assert_eq!(Value::Object(metadata.clone()), stored);
         let action = event.action().to_string();
         let version = IssueEvent::descriptor().action(&action).unwrap().version();
-        assert_eq!(IssueEvent::decode(&action, version, &metadata).unwrap(), event);
+        assert_eq!(IssueEvent::decode(&action, version, &text(&metadata)).unwrap(), event);
+        assert_eq!(IssueEvent::decode(&action, version, &metadata.into()).unwrap(), event);
     }
 }
 
@@ -62,13 +68,14 @@ fn an_enum_wide_rename_reaches_the_fields() {
     let event = ProjectEvent::OwnerChanged { new_owner: 7 };
     let metadata = event.encode().unwrap();
     assert_eq!(Value::Object(metadata.clone()), json!({"NEW-OWNER": 7}));
-    assert_eq!(ProjectEvent::decode("owner_changed", 1, &metadata).unwrap(), event);
+    assert_eq!(ProjectEvent::decode("owner_changed", 1, &text(&metadata)).unwrap(), event);
+    assert_eq!(ProjectEvent::decode("owner_changed", 1, &metadata.into()).unwrap(), event);
 }
 
 #[test]
 fn older_metadata_is_read_with_defaults() {
     let stored = object(json!({"oldStatus": "open", "to": "done"}));
-    let event = IssueEvent::decode("status_changed", 1, &stored).unwrap();
+    let event = IssueEvent::decode("status_changed", 1, &text(&stored)).unwrap();
     let IssueEvent::StatusChanged { note, opaque, .. } = event else { panic!("{event:?}") };
     assert_eq!((note, opaque), (None, Opaque::default()));
 }
@@ -89,7 +96,7 @@ fn wrong_metadata_is_refused_with_the_path() {
         ("status_changed", json!({"oldStatus": "open", "to": "done", "type": [{"price": 1}, {}]}), "type[1].price"),
         ("labelled", json!({"name": 7}), "name"),
     ] {
-        let error = IssueEvent::decode(action, 1, &object(stored)).unwrap_err();
+        let error = IssueEvent::decode(action, 1, &text(&object(stored))).unwrap_err();
         let DecodeError::Metadata { path, .. } = &error else { panic!("{error}") };
         assert_eq!(path, wrong, "{error}");
     }
@@ -99,13 +106,13 @@ fn wrong_metadata_is_refused_with_the_path() {
 fn an_unknown_action_is_refused() {
     // Neither the variant nor serde's name for it is an action.
     for action in ["deleted", "LabelAdded", "label_added", "x-label", ""] {
-        let error = IssueEvent::decode(action, 1, &Metadata::new()).unwrap_err();
+        let error = IssueEvent::decode(action, 1, &StoredMetadata::default()).unwrap_err();
         assert!(matches!(error, DecodeError::UnknownAction { .. }), "{error}");
     }
 }
 
 #[test]
 fn a_newer_version_is_refused() {
-    let error = IssueEvent::decode("status_changed", 3, &Metadata::new()).unwrap_err();
+    let error = IssueEvent::decode("status_changed", 3, &StoredMetadata::default()).unwrap_err();
     assert!(matches!(error, DecodeError::FutureVersion { version: 3, known: 2, .. }), "{error}");
 }
