@@ -80,7 +80,8 @@ impl IdSet {
 
     /// Takes every id of another set out.
     pub fn remove_all(&mut self, other: &Self) {
-        if self == other {
+        // Compared in one walk, where thousands of ranges would be searched for one by one.
+        if other.covers(self) {
             *self = Self::new();
         }
         if self.is_empty() {
@@ -96,6 +97,9 @@ impl IdSet {
         if self == other {
             // One copy of the two is enough.
             return self.clone_from(other);
+        }
+        if other.covers(self) {
+            return;
         }
         let mut gone = self.clone();
         gone.remove_all(other);

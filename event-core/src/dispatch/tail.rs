@@ -27,7 +27,7 @@ use crate::storage::{Read, ReadEvent, Storage, StorageError};
 
 /// How many pages are kept for lanes that come a little later, and about how many bytes of them; two at least.
 const PAGES_KEPT: usize = 16;
-const BYTES_KEPT: usize = 24 << 20;
+pub(super) const BYTES_KEPT: usize = 24 << 20;
 
 /// About how many bytes a page is to have at most: where events are large, fewer are read at a time.
 const BYTES_OF_PAGE: usize = 4 << 20;
@@ -43,7 +43,7 @@ pub(crate) struct Page {
     /// Whether there may be more behind it at once.
     pub(crate) full: bool,
     /// About how many bytes it takes.
-    bytes: usize,
+    pub(super) bytes: usize,
 }
 
 impl Page {

@@ -11,7 +11,7 @@ use crate::cursor::{CEILING_BLOCK_MIN, Cursor, IdSet, SavedCursor};
 use crate::dispatch::convoy::Place;
 use crate::dispatch::plan::Filter;
 use crate::dispatch::shared::Shared;
-use crate::dispatch::tail::{Page, Tail};
+use crate::dispatch::tail::{BYTES_KEPT, Page, Tail};
 use crate::dispatch::vitals::LogVitals;
 use crate::inbox::LoadedEvent;
 use crate::names::LogName;
@@ -25,8 +25,10 @@ const PACE: Duration = Duration::from_millis(200);
 /// The longest block but for an inbox that uses even this one up in a quarter of [`PACE`].
 const BLOCK: i64 = 1_000;
 
-/// How many pages more are read before a look: one look serves all of them.
+/// How many pages more are read before a look: one look serves all of them. Together with the first they are to be fewer, and of fewer bytes,
+/// than the tail keeps.
 const PAGES_A_LOOK: usize = 3;
+const BYTES_A_LOOK: usize = BYTES_KEPT / 2;
 
 /// Ranges of missing ids that are many: to look for them in a read takes longer than to look at the recorders.
 const MANY: usize = 100;
@@ -87,6 +89,8 @@ pub(super) struct LogLane<S: Storage> {
     proof: S::Proof,
     looked: Looked,
     page: Option<Arc<Page>>,
+    /// The id that it starts after, and how far it is taken.
+    after: i64,
     at: usize,
     /// No event beyond this one, for now: where a drain's round ends, whatever handlers record meanwhile.
     pub(super) until: i64,
@@ -118,6 +122,7 @@ impl<S: Storage> LogLane<S> {
             proof: S::Proof::default(),
             looked: Looked::nothing(),
             page: None,
+            after: 0,
             at: 0,
             until: i64::MAX,
             dirty: false,
@@ -169,6 +174,7 @@ impl<S: Storage> LogLane<S> {
         if left || self.page.as_ref().is_some_and(|page| self.tail.is_end(page)) {
             return Ok(false);
         }
+        let after = self.cursor.high();
         let page = self.read_page(shared, inbox).await?;
         if let Some(left) = &self.page {
             self.signs.leave(&self.cursor, left);
@@ -176,6 +182,7 @@ impl<S: Storage> LogLane<S> {
         self.signs.read(&self.cursor, &page);
         let some = !page.events.is_empty();
         self.page = Some(page);
+        self.after = after;
         self.at = 0;
         Ok(some)
     }
@@ -211,12 +218,18 @@ impl<S: Storage> LogLane<S> {
     async fn read_without_known(&mut self, shared: &Arc<Shared<S>>, high: i64) -> Result<Without, StorageError> {
         let missing = self.cursor.missing().clone();
         let mut fresh = IdSet::new();
+        // Of what the page at hand missed the last look may tell, if that page was read after it.
+        let mut told = self.page.as_ref().map_or_else(IdSet::new, |page| self.looked.tells_of(page, self.after));
+        told.keep_only(&missing);
+        let mut untold = missing.clone();
+        untold.remove_all(&told);
         let recovers = !self.cursor.recovering().is_empty();
-        if recovers || !self.looked.missing.covers(&missing) {
+        if recovers || !self.looked.missing.covers(&untold) {
             // Beside many known ones a second look costs less than looking for all of them in a read.
             let many = self.looked.missing.ranges().nth(MANY).is_some();
             // It lists the recorders of the fresh ones, before the read that looks for those.
-            let look = self.look(&shared.storage, missing.clone(), &IdSet::new()).await?;
+            let look = self.look(&shared.storage, missing.clone(), &told).await?;
+            told = IdSet::new();
             if recovers || !many || !look.still || !look.ripe.is_empty() {
                 return Ok(Without::Ripe(look.ripe));
             }
@@ -226,7 +239,8 @@ impl<S: Storage> LogLane<S> {
         if self.looked.covers(&page, &missing) {
             return Ok(Without::Page(page));
         }
-        let later = self.missed_on_the_way(shared, &page, high).await?;
+        let mut later = self.missed_on_the_way(shared, &page, high).await?;
+        later.extend(&told);
         let mut known = missing.clone();
         known.extend(&later);
         let mut look = self.look(&shared.storage, known, &later).await?;
@@ -244,11 +258,13 @@ impl<S: Storage> LogLane<S> {
     ) -> Result<IdSet, StorageError> {
         let mut missed = self.looked.tells_of(page, high);
         let mut page = page.clone();
+        let mut bytes = page.bytes;
         for _ in 0..PAGES_A_LOOK {
-            let Some(last) = page.events.last().filter(|_| page.full) else { break };
+            let Some(last) = page.events.last().filter(|_| page.full && bytes < BYTES_A_LOOK) else { break };
             let after = last.stored().id();
             page = self.tail.read(shared, &self.place, after, &IdSet::new()).await?;
             missed.extend(&self.looked.tells_of(&page, after));
+            bytes += page.bytes;
         }
         Ok(missed)
     }
