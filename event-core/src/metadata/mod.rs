@@ -3,6 +3,8 @@
 mod stored;
 mod tagged;
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -125,21 +127,21 @@ pub(crate) fn decode<E: DeserializeOwned>(
     index: u32,
     metadata: &StoredMetadata,
 ) -> Result<E, DecodeError> {
-    // Straight from the text: making a map of it takes longer than all the rest. What can't be read so is read from the map,
-    // by which a name that is there twice counts once.
-    if let Some(text) = metadata.text()
+    // Straight from the text: making a map of it takes longer than all the rest. Each way of reading is compiled for each enum, so
+    // that a map is made a text here.
+    let text = match metadata.text() {
+        Some(text) => Some(Cow::Borrowed(text)),
+        None => serde_json::to_string(metadata).ok().map(Cow::Owned),
+    };
+    if let Some(text) = &text
         && let Ok(event) =
             E::deserialize(TaggedByIndex { index, metadata: &mut serde_json::Deserializer::from_str(text) })
     {
         return Ok(event);
     }
-    let metadata: &Metadata = metadata;
-    // Keeping track of the path takes half of the time, and only an error needs it: then it is read once more.
-    if let Ok(event) = E::deserialize(TaggedByIndex { index, metadata }) {
-        return Ok(event);
-    }
+    // What can't be read so is read from the map, by which a name that is there twice counts once, and with track of the path.
     let mut track = serde_path_to_error::Track::new();
-    let tagged = TaggedByIndex { index, metadata };
+    let tagged = TaggedByIndex { index, metadata: &**metadata };
     E::deserialize(serde_path_to_error::Deserializer::new(tagged, &mut track)).map_err(|error| {
         let error = error.to_string();
         let mut path = without_variant(&track.path());
