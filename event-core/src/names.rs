@@ -128,6 +128,12 @@ impl PartialEq<&str> for ActionName {
     }
 }
 
+impl PartialEq<String> for ActionName {
+    fn eq(&self, name: &String) -> bool {
+        self.0 == *name
+    }
+}
+
 impl PartialEq<ActionName> for &str {
     fn eq(&self, name: &ActionName) -> bool {
         *self == name.0

@@ -60,7 +60,7 @@ impl SeaStorage {
             Err(error) if error.kind() == StorageErrorKind::Other => return Ok(None),
             Err(error) => return Err(error),
         };
-        // Nothing makes NULL of it.
+        // NULL where there is no event.
         let Some(Ok(page)) = row.map(|row| row.try_get::<Option<String>>("", "page")) else { return Ok(None) };
         let events = packed::unpack(log, page.as_deref().unwrap_or_default());
         Ok(events.map(|events| events.into_iter().map(|event| Ok(Arc::new(event))).collect()))

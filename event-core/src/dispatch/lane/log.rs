@@ -25,8 +25,8 @@ const PACE: Duration = Duration::from_millis(200);
 /// The longest block but for an inbox that uses even this one up in a quarter of [`PACE`].
 const BLOCK: i64 = 1_000;
 
-/// How many pages more are read before a look: one look serves all of them. Together with the first they are to be fewer, and of fewer bytes,
-/// than the tail keeps.
+/// How many pages more are read before a look: one look serves all of them. Together with the first they are to be fewer, and of
+/// fewer bytes, than the tail keeps.
 const PAGES_A_LOOK: usize = 3;
 const BYTES_A_LOOK: usize = BYTES_KEPT / 2;
 

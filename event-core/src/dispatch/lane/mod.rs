@@ -370,9 +370,11 @@ impl<S: Storage> Lane<S> {
 
     /// The same by a clock that may be a little behind.
     fn lease_holds_at(&mut self, recent: Instant) -> bool {
-        *self.lease.borrow() > recent + RecentTime::AGE || {
+        // Not borrowed for longer: a second borrow waits for a supervisor that waits for the first.
+        let until = *self.lease.borrow();
+        until > recent + RecentTime::AGE || {
             self.time.passed();
-            self.lease_holds()
+            until > Instant::now()
         }
     }
 

@@ -1,5 +1,5 @@
-//! The time, for what is asked at every event: a look at the clock costs as much as everything else that an event goes through
-//! on its way to a handler that does nothing.
+//! The time, for what is asked at every event: a look at the clock each time took a twelfth of what a lane does for handlers that do
+//! nothing.
 
 use std::time::Duration;
 
