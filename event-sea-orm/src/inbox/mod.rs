@@ -4,6 +4,7 @@ mod db;
 mod model;
 mod part;
 mod refused;
+mod tokens;
 mod txn;
 
 pub use db::Db;

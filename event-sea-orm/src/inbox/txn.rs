@@ -22,7 +22,8 @@ use crate::storage::InboxTransaction;
 ///
 /// A database may end a transaction by itself when a statement fails: MySQL and MariaDB at a deadlock, SQLite at a full disk or a
 /// conflict that rolls back. After that every statement is refused, and the whole batch is thrown away and delivered again.
-/// On MySQL and MariaDB, statements that commit by themselves (`CREATE TABLE`, `TRUNCATE` and the like) are refused too.
+/// On MySQL and MariaDB, statements that commit by themselves (`CREATE TABLE`, `TRUNCATE` and the like) are refused too, and so are
+/// those that execute other ones (`EXECUTE`, `PREPARE`, compound statements). A stored procedure that commits is not noticed.
 ///
 /// ```
 /// use event_sea_orm::{Txn, prelude::*};

@@ -12,7 +12,8 @@ use event_core::storage::StorageErrorKind;
 use event_sea_orm::TestKit;
 use event_sea_orm::prelude::*;
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DbErr, Statement, TransactionError, TransactionSession, TransactionTrait,
+    ConnectionTrait, DatabaseConnection, DbBackend, DbErr, Statement, TransactionError, TransactionSession,
+    TransactionTrait,
 };
 
 // SQLite alone ends a transaction because of a conflict, if it is asked to.
@@ -31,6 +32,7 @@ on_every_database! {
     the_kit_commits_one_event
     a_connection_beside_the_transaction_is_refused
     an_error_that_a_handler_swallows_harms_no_other_event
+    quoted_text_is_no_statement
     ; sqlite_only:
     a_transaction_ended_inside_a_handler_is_thrown_away
     a_transaction_that_sqlite_ended_leaves_the_connection_whole
@@ -39,6 +41,7 @@ on_every_database! {
     a_deadlock_that_a_handler_swallows_is_thrown_away
     ; mysql_only:
     a_statement_that_commits_by_the_way_is_refused
+    text_that_commits_when_executed_is_refused
 }
 
 type Doing = Arc<Mutex<std::collections::HashMap<i64, &'static str>>>;
@@ -94,6 +97,17 @@ async fn act(event: &StoredEvent, txn: Txn<'_>, script: &Script) -> InboxResult 
         "swallow" => drop(txn.execute_unprepared("INSERT INTO once VALUES (1)").await),
         "make a table" => {
             txn.execute_unprepared(" /* by the way */ create table made (n bigint)").await?;
+        }
+        "quote" => {
+            let notes = match txn.get_database_backend() {
+                DbBackend::Postgres => "DO $$ BEGIN INSERT INTO notes VALUES ('First; end of story'); END; $$",
+                DbBackend::MySql => r"INSERT INTO notes VALUES ('First; it\'s the end; commit')",
+                _ => "INSERT INTO notes VALUES ('First; end of ''story'); INSERT INTO notes SELECT 'a' AS [b; end]",
+            };
+            txn.execute_unprepared(notes).await?;
+        }
+        "execute text" => {
+            txn.execute_unprepared("EXECUTE IMMEDIATE 'COMMIT'").await?;
         }
         "slow" => tokio::time::sleep(std::time::Duration::from_millis(30)).await,
         "rollback" => {
@@ -527,4 +541,24 @@ async fn a_statement_that_commits_by_the_way_is_refused(db: &TestDb) {
     assert_eq!(effects(db).await, "1 3 4", "nothing was committed without its cursor, and so nothing is there twice");
     let dead = kit.dead_letters().await.unwrap().remove(0);
     assert!(dead.error.contains("CREATE"), "{}", dead.error);
+}
+
+async fn text_that_commits_when_executed_is_refused(db: &TestDb) {
+    let (kit, script, _) = kit(db, "project").await;
+    script.0.lock().unwrap().insert(2, "execute text");
+    record(db, 4).await;
+    while kit.run_to_end().await.is_err() {}
+    assert_eq!(effects(db).await, "1 3 4", "nothing was committed without its cursor, and so nothing is there twice");
+    let dead = kit.dead_letters().await.unwrap().remove(0);
+    assert!(dead.error.contains("`EXECUTE` executes statements"), "{}", dead.error);
+}
+
+async fn quoted_text_is_no_statement(db: &TestDb) {
+    let (kit, script, _) = kit(db, "project").await;
+    db.sql("CREATE TABLE notes (text varchar(100) NOT NULL)").await.unwrap();
+    script.0.lock().unwrap().insert(2, "quote");
+    record(db, 3).await;
+    let report = kit.run_to_end().await.unwrap();
+    assert_eq!((effects(db).await.as_str(), report.total().dead), ("1 2 3", 0));
+    assert!(db.text("SELECT min(text) FROM notes WHERE text LIKE 'First%'").await.starts_with("First; "));
 }
