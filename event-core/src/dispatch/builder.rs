@@ -106,6 +106,9 @@ impl<S: Storage> Builder<S> {
     }
 
     /// How long running handlers have to end at a shutdown; then they are dropped, and delivered again later. 30 s by default.
+    ///
+    /// For the last saves there is as long again, one second at least and five at most. Then `run` returns, also while the
+    /// database does not answer: what was not saved is delivered again by the next owner.
     pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
         self.options.shutdown_timeout = timeout;
         self

@@ -92,12 +92,19 @@ impl<S: Storage> Dispatcher<S> {
 
     /// Runs until `shutdown` is ready, then lets running handlers end, saves, and gives the inboxes up to other workers.
     ///
+    /// Returns within [`Builder::shutdown_timeout`] and the time for last saves that is stated there, also while the database
+    /// does not answer.
+    ///
     /// # Errors
     /// At the start, whatever keeps the storage from being used. Later only what waiting can't mend
     /// ([`crate::storage::StorageErrorKind::is_fatal`]); everything else is logged once, and tried again with growing pauses.
     pub async fn run(&self, shutdown: impl Future<Output = ()>) -> Result<(), StorageError> {
         let _working = self.begin_work()?;
-        self.register().await?;
+        let (mut shutdown, mut register) = (std::pin::pin!(shutdown), std::pin::pin!(self.register()));
+        tokio::select! {
+            registered = &mut register => registered?,
+            () = &mut shutdown => return supervisor::last_answer(register).await,
+        }
         supervisor::run(self.shared.clone(), shutdown).await
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 
@@ -18,8 +18,21 @@ use super::verdict::later;
 use crate::storage::{Storage, StorageError, StorageErrorKind};
 
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-/// What lanes have beyond the shutdown's time-out, for their last saves.
-const LAST_SAVES: Duration = Duration::from_secs(5);
+/// How long what the supervisor has asked of the database may go on after a shutdown began: a claim that was granted and is not
+/// given up keeps other workers waiting for a lease.
+const LAST_ANSWER: Duration = Duration::from_millis(500);
+
+/// Waits for what the database was asked when the shutdown began. Without an answer it is given up; a lease that it may have
+/// brought ends by itself.
+pub(super) async fn last_answer(asked: impl Future<Output = Result<(), StorageError>>) -> Result<(), StorageError> {
+    tokio::time::timeout(LAST_ANSWER, asked).await.unwrap_or(Ok(()))
+}
+
+/// What lanes have beyond the shutdown's time-out, for their last saves: as long again, within these bounds.
+fn last_saves(shutdown_timeout: Duration) -> Duration {
+    shutdown_timeout.clamp(Duration::from_secs(1), Duration::from_secs(5))
+}
+
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
 /// A lane's end, by its inbox.
@@ -73,8 +86,21 @@ pub(crate) async fn run<S: Storage>(
 }
 
 impl<S: Storage> Supervisor<S> {
+    /// Works until `shutdown` is ready, also while the database does not answer.
     async fn supervise(&mut self, shutdown: impl Future<Output = ()>) -> Result<(), StorageError> {
-        let mut shutdown = std::pin::pin!(shutdown);
+        let (stop, stopped) = oneshot::channel::<()>();
+        let mut work = std::pin::pin!(self.work(stopped));
+        tokio::select! {
+            ended = &mut work => ended,
+            () = shutdown => {
+                drop(stop);
+                last_answer(work).await
+            }
+        }
+    }
+
+    /// Works until `stopped` is ready, which is looked at between two questions to the database.
+    async fn work(&mut self, mut stopped: oneshot::Receiver<()>) -> Result<(), StorageError> {
         // The first claim is not retried: a database that is not there or not migrated at the start is told at once.
         self.claim().await?;
         self.shared.vitals.answered(Ok(()), self.shared.clock.now());
@@ -87,7 +113,7 @@ impl<S: Storage> Supervisor<S> {
             let next_end = self.pauses.values().map(|pause| pause.until).filter(|&end| end > now).min();
             let wake_at = next_end.map_or(now + pause, |end| end.min(now + pause));
             tokio::select! {
-                () = &mut shutdown => return Ok(()),
+                _ = &mut stopped => return Ok(()),
                 Some(ended) = self.tasks.join_next() => match ended {
                     Ok((inbox, result)) => self.lane_ended(inbox, result).await?,
                     Err(error) => {
@@ -203,33 +229,37 @@ impl<S: Storage> Supervisor<S> {
     /// Lets every lane end what it runs, save, and give its inbox up. The leases are kept meanwhile.
     async fn stop(&mut self) -> Result<(), StorageError> {
         self.stop.send_replace(true);
-        let mut first_error = None;
-        let third = self.shared.options.lease / 3;
-        let mut renewal = tokio::time::interval_at(Instant::now() + third, third);
-        let deadline = Instant::now() + self.shared.options.shutdown_timeout + LAST_SAVES;
-        loop {
-            tokio::select! {
-                ended = self.tasks.join_next() => match ended {
-                    None => break,
-                    Some(Ok((inbox, Err(error)))) => {
-                        tracing::warn!(inbox, error = %error, "inbox did not end orderly; its work is taken up again at the next start");
-                        first_error.get_or_insert(error);
-                    }
-                    Some(_) => {}
-                },
-                () = tokio::time::sleep_until(deadline) => {
-                    // A handler that blocks its thread ends when it likes; what it was at is taken up at the next start.
-                    tracing::error!("inboxes did not end within the shutdown's time-out; they are given up as they are");
-                    self.tasks.abort_all();
-                    break;
-                }
-                _ = renewal.tick() => {
-                    if let Err(error) = self.leases.renew(&self.shared).await {
-                        tracing::warn!(error = %error, "leases were not renewed during the shutdown");
-                    }
+        let timeout = self.shared.options.shutdown_timeout;
+        let (shared, leases, tasks) = (&self.shared, &mut self.leases, &mut self.tasks);
+        // Beside the lanes' ends: an answer that does not come holds up nothing.
+        let renewals = async {
+            let third = shared.options.lease / 3;
+            let mut renewal = tokio::time::interval_at(Instant::now() + third, third);
+            loop {
+                renewal.tick().await;
+                if let Err(error) = leases.renew(shared).await {
+                    tracing::warn!(error = %error, "leases were not renewed during the shutdown");
                 }
             }
+        };
+        let ends = async {
+            let mut first_error = None;
+            while let Some(ended) = tasks.join_next().await {
+                if let Ok((inbox, Err(error))) = ended {
+                    tracing::warn!(inbox, error = %error, "inbox did not end orderly; its work is taken up again at the next start");
+                    first_error.get_or_insert(error);
+                }
+            }
+            first_error.map_or(Ok(()), Err)
+        };
+        tokio::select! {
+            ended = ends => return ended,
+            () = renewals => {}
+            () = tokio::time::sleep(timeout.saturating_add(last_saves(timeout))) => {}
         }
-        first_error.map_or(Ok(()), Err)
+        // A handler that blocks its thread ends when it likes; what it was at is taken up at the next start.
+        tracing::error!("inboxes did not end within the shutdown's time-out; they are given up as they are");
+        self.tasks.abort_all();
+        Ok(())
     }
 }

@@ -23,6 +23,7 @@ on_every_database! {
     a_server_that_is_gone
     an_application_that_uses_up_its_pool_holds_up_nobody
     a_worker_that_is_cut_off_is_taken_over
+    a_shutdown_does_not_wait_for_a_silent_server
     ; postgres_only:
     a_phase_in_which_nothing_can_be_written
 }
@@ -273,4 +274,22 @@ async fn a_phase_in_which_nothing_can_be_written(db: &TestDb) {
     until_all_is_done(db, &seen).await;
     worker.stop().await;
     assert_eq!(told.count("ERROR"), 1, "{:#?}", told.lines());
+}
+
+async fn a_shutdown_does_not_wait_for_a_silent_server(db: &TestDb) {
+    prepare(db).await;
+    let (seen, proxy) = (Seen::default(), db.proxy().await);
+    let pool = connect(proxy.url(), 3).await;
+    let builder = builder(&pool, &seen).shutdown_timeout(Duration::from_secs(1));
+    let worker = Worker::start(builder.build().unwrap());
+    record(db).await;
+    until_all_is_done(db, &seen).await;
+    proxy.silence();
+    record(db).await;
+    // Long enough that the worker waits for an answer: it renews its leases every two thirds of a second.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    // A statement's own time-out is 30 s.
+    tokio::time::timeout(Duration::from_secs(15), worker.stop())
+        .await
+        .expect("the shutdown ends before the statement does");
 }
