@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Dispatcher;
 use super::deliver::deliver;
+use super::filter::Interest;
 use super::verdict::{Verdict, judge};
 use crate::inbox::{InboxResult, LoadedEvent, Outcome};
 use crate::recorded::StoredEvent;
@@ -19,7 +20,7 @@ impl<S: Storage> Dispatcher<S> {
     ) -> Result<Option<Processed>, StorageError> {
         let shared = &self.shared;
         let Some(plan) = shared.plans.iter().find(|plan| plan.name() == inbox) else { return Ok(None) };
-        let taken = plan.logs.iter().any(|(log, filter)| *log == event.at.log && filter.takes(&event));
+        let taken = plan.logs.iter().any(|(log, filter)| *log == event.at.log && filter.interest(&event) == Interest::Takes);
         if !taken {
             return Ok(Some(Processed::NotTaken));
         }

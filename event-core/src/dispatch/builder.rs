@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Dispatcher;
+use super::filter::Overrides;
 use super::plan::{BuildErrors, plan};
-use super::shared::{BlockedHook, FailedDelivery, FailureHook, Options, Shared, guarded, warn_blocked};
+use super::shared::{BlockedHook, FailedDelivery, FailureHook, Options, Shared, UnknownNames, guarded, warn_blocked};
 use super::tail::Tail;
 use super::vitals::Vitals;
 use super::watchdog::{Blocked, Watchdog};
@@ -23,6 +24,7 @@ pub struct Builder<S> {
     options: Options,
     expected: Vec<String>,
     only: Option<Vec<String>>,
+    overrides: Overrides,
     on_failure: Option<FailureHook>,
     on_blocked: Option<BlockedHook>,
 }
@@ -36,6 +38,7 @@ impl<S: Storage> Builder<S> {
             options: Options::default(),
             expected: Vec::new(),
             only: None,
+            overrides: Overrides::default(),
             on_failure: None,
             on_blocked: None,
         }
@@ -58,6 +61,28 @@ impl<S: Storage> Builder<S> {
         let inboxes: Vec<String> = inboxes.into_iter().map(Into::into).collect();
         self.expected.extend(inboxes.iter().cloned());
         self.only.get_or_insert_default().extend(inboxes);
+        self
+    }
+
+    /// Names subjects whose events other programs handle: inboxes of this one pass over them.
+    ///
+    /// Needed only where programs with different enums share a log. An event whose subject no linked enum has may be one that the
+    /// next version of this program takes, so that every inbox of the log keeps it waiting; see the guide, "Deployments".
+    ///
+    /// ```
+    /// # fn example<S: event_core::storage::Storage>(builder: event_core::dispatch::Builder<S>) {
+    /// let builder = builder.foreign_subjects(["invoice", "payout"]);
+    /// # }
+    /// ```
+    pub fn foreign_subjects<N: Into<String>>(mut self, subjects: impl IntoIterator<Item = N>) -> Self {
+        self.overrides.foreign.extend(subjects.into_iter().map(Into::into));
+        self
+    }
+
+    /// Treats an action as if no linked enum had it: tests simulate an older program.
+    #[doc(hidden)]
+    pub fn forget_action(mut self, subject: &str, action: &str) -> Self {
+        self.overrides.forgotten.push((subject.to_owned(), action.to_owned()));
         self
     }
 
@@ -152,7 +177,7 @@ impl<S: Storage> Builder<S> {
             inboxes.retain(|inbox| only.iter().any(|name| name == inbox.name()));
         }
         self.storage.provide(&mut self.states);
-        let plans = plan(&inboxes, registry::inboxes(), registry::events(), &self.expected, &self.states)?;
+        let plans = plan(&inboxes, registry::inboxes(), registry::events(), &self.expected, &self.states, &self.overrides)?;
         let (plans, idle): (Vec<_>, Vec<_>) = plans.into_iter().partition(|plan| !plan.logs.is_empty());
         for plan in idle {
             tracing::warn!(inbox = plan.name(), "no event that this inbox takes is linked: it has nothing to do");
@@ -182,6 +207,7 @@ impl<S: Storage> Builder<S> {
             on_failure: self.on_failure,
             watchdog,
             vitals,
+            unknown: UnknownNames::default(),
             working: tokio::sync::Mutex::default(),
             owner: format!("{}-{:016x}", std::process::id(), fastrand::u64(..)),
         };

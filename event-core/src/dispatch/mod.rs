@@ -8,6 +8,7 @@ mod convoy;
 mod dead_letters;
 mod deliver;
 mod drain;
+mod filter;
 mod health;
 mod lane;
 mod leases;

@@ -1,11 +1,12 @@
 //! What the dispatcher will do, checked as a whole: which inbox takes what of which log, and everything that is wrong.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
+use super::filter::{Filter, Known, KnownAction, Overrides, actions_of};
 use crate::event::EventDescriptor;
-use crate::inbox::{InboxDescriptor, Needs, States, TakenEvents};
+use crate::inbox::{ActionRef, InboxDescriptor, Needs, States, TakenEvents};
 use crate::names::{Location, LogName, NAME_MAX};
-use crate::recorded::StoredEvent;
 use crate::registry;
 
 /// Something that keeps the dispatcher from being built.
@@ -179,37 +180,6 @@ impl Plan {
     }
 }
 
-/// Which events of one log an inbox takes. Asked at every delivery, and of few names: a search from end to end is faster than
-/// hashing them.
-#[derive(Clone, Debug)]
-pub(crate) enum Filter {
-    Everything,
-    Subjects(Vec<(&'static str, Actions)>),
-}
-
-/// Which actions of one subject.
-#[derive(Clone, Debug)]
-pub(crate) enum Actions {
-    /// By every name that they may be stored under.
-    These(Vec<&'static str>),
-    /// All but those of other enums of the same subject. An action that no linked enum knows is taken, so that it becomes a
-    /// dead letter with the reason instead of vanishing.
-    AllBut(Vec<&'static str>),
-}
-
-impl Filter {
-    pub(crate) fn takes(&self, event: &StoredEvent) -> bool {
-        match self {
-            Self::Everything => true,
-            Self::Subjects(subjects) => match subjects.iter().find(|(kind, _)| *kind == event.subject.kind) {
-                Some((_, Actions::These(actions))) => actions.contains(&event.action.as_str()),
-                Some((_, Actions::AllBut(others))) => !others.contains(&event.action.as_str()),
-                None => false,
-            },
-        }
-    }
-}
-
 /// Checks all inboxes and enums together, and plans each inbox. Those that are expected may be any of the `linked` ones.
 pub(crate) fn plan(
     inboxes: &[&'static InboxDescriptor],
@@ -217,6 +187,7 @@ pub(crate) fn plan(
     events: &[&'static EventDescriptor],
     expected: &[String],
     states: &States,
+    overrides: &Overrides,
 ) -> Result<Vec<Plan>, BuildErrors> {
     let mut errors = Vec::new();
     check_names(inboxes, &mut errors);
@@ -229,7 +200,7 @@ pub(crate) fn plan(
         (inbox.parts.needs)(&mut needs);
         check_inbox(inbox, &needs, states, &mut errors);
         if let [taken] = needs.events[..] {
-            let logs = filters(inbox, taken, events, &mut errors);
+            let logs = filters(inbox, taken, events, overrides, &mut errors);
             plans.push(Plan { descriptor: inbox, logs, transactional: needs.transaction, takes_batch: needs.batch });
         }
     }
@@ -240,7 +211,7 @@ pub(crate) fn plan(
 pub(crate) fn logs_of(inbox: &'static InboxDescriptor) -> Vec<LogName> {
     let mut needs = Needs::default();
     (inbox.parts.needs)(&mut needs);
-    let logs = |&taken: &TakenEvents| filters(inbox, taken, registry::events(), &mut Vec::new());
+    let logs = |&taken: &TakenEvents| filters(inbox, taken, registry::events(), &Overrides::default(), &mut Vec::new());
     needs.events.iter().flat_map(logs).map(|(log, _)| log).collect()
 }
 
@@ -338,6 +309,7 @@ fn filters(
     inbox: &'static InboxDescriptor,
     taken: TakenEvents,
     events: &[&'static EventDescriptor],
+    overrides: &Overrides,
     errors: &mut Vec<BuildError>,
 ) -> Vec<(LogName, Filter)> {
     let on = (inbox.parts.on)();
@@ -356,44 +328,33 @@ fn filters(
             }
         }
     }
-    match taken {
+    let known = |log: &str| Arc::new(Known::of_log(log, events, overrides));
+    let mut logs: Vec<(LogName, Filter)> = match taken {
         TakenEvents::Any if on.is_empty() => {
-            let logs: HashSet<_> = events.iter().map(|event| event.log()).collect();
-            let mut logs: Vec<_> =
-                logs.into_iter().map(|log| (LogName::from_static(log), Filter::Everything)).collect();
-            logs.sort_by(|a, b| a.0.cmp(&b.0));
-            logs
+            let logs: BTreeSet<_> = events.iter().map(|event| event.log()).collect();
+            logs.into_iter().map(|log| (LogName::from_static(log), Filter::everything(known(log)))).collect()
         }
-        TakenEvents::Of(event) if on.is_empty() => {
-            let others = events
-                .iter()
-                .filter(|other| other.log() == event.log() && other.subject() == event.subject())
-                .flat_map(|other| other.actions())
-                .flat_map(|action| action.names())
-                .filter(|&action| event.action(action).is_none())
-                .collect();
-            let subjects = vec![(event.subject(), Actions::AllBut(others))];
-            vec![(LogName::from_static(event.log()), Filter::Subjects(subjects))]
+        TakenEvents::Of(event) => {
+            let takes = |action: &KnownAction| {
+                on.is_empty() || on.iter().any(|on| on.action == action.name || on.aliases.contains(&action.name))
+            };
+            let wanted = actions_of(event, overrides).filter(takes).collect();
+            vec![(LogName::from_static(event.log()), Filter::actions(wanted, true, known(event.log())))]
         }
-        TakenEvents::Any | TakenEvents::Of(_) => {
-            let mut logs: Vec<(LogName, Filter)> = Vec::new();
-            for action in on {
-                let log = LogName::from_static(action.log);
-                let at = logs.iter().position(|(known, _)| *known == log).unwrap_or_else(|| {
-                    logs.push((log, Filter::Subjects(Vec::new())));
-                    logs.len() - 1
-                });
-                let Filter::Subjects(subjects) = &mut logs[at].1 else { continue };
-                let known = subjects.iter_mut().find(|(kind, _)| *kind == action.subject);
-                let names = std::iter::once(action.action).chain(action.aliases.iter().copied());
-                if let Some((_, Actions::These(actions))) = known {
-                    actions.extend(names);
-                } else {
-                    subjects.push((action.subject, Actions::These(names.collect())));
-                }
-            }
-            logs.sort_by(|a, b| a.0.cmp(&b.0));
-            logs
+        TakenEvents::Any => {
+            let logs: BTreeSet<_> = on.iter().map(|action| action.log).collect();
+            let wanted = |log: &str| {
+                let takes = |action: &KnownAction| {
+                    let names = |on: &ActionRef| on.action == action.name || on.aliases.contains(&action.name);
+                    on.iter().any(|on| on.log == log && on.subject == action.subject && names(on))
+                };
+                let of_log = events.iter().filter(|event| event.log() == log);
+                of_log.flat_map(|event| actions_of(event, overrides)).filter(takes).collect()
+            };
+            let filter = |log| (LogName::from_static(log), Filter::actions(wanted(log), false, known(log)));
+            logs.into_iter().map(filter).collect()
         }
-    }
+    };
+    logs.sort_by(|a, b| a.0.cmp(&b.0));
+    logs
 }

@@ -22,6 +22,8 @@ pub struct InboxReport {
     pub failed: u64,
     /// Dead letters.
     pub dead: u64,
+    /// Events that this program does not know, kept for one that does. They used no attempt.
+    pub waiting: u64,
 }
 
 /// What a drain did.
@@ -50,6 +52,7 @@ impl Report {
             total.discarded += inbox.discarded;
             total.failed += inbox.failed;
             total.dead += inbox.dead;
+            total.waiting += inbox.waiting;
         }
         total
     }
@@ -64,6 +67,7 @@ pub(crate) struct Counters {
     discarded: AtomicU64,
     failed: AtomicU64,
     dead: AtomicU64,
+    waiting: AtomicU64,
 }
 
 impl Counters {
@@ -82,6 +86,10 @@ impl Counters {
         self.dead.fetch_add(1, Relaxed);
     }
 
+    pub(crate) fn count_waiting(&self) {
+        self.waiting.fetch_add(1, Relaxed);
+    }
+
     pub(crate) fn report(&self) -> InboxReport {
         InboxReport {
             handled: self.handled.load(Relaxed),
@@ -90,6 +98,7 @@ impl Counters {
             discarded: self.discarded.load(Relaxed),
             failed: self.failed.load(Relaxed),
             dead: self.dead.load(Relaxed),
+            waiting: self.waiting.load(Relaxed),
         }
     }
 }
@@ -103,6 +112,7 @@ impl InboxReport {
             discarded: self.discarded - before.discarded,
             failed: self.failed - before.failed,
             dead: self.dead - before.dead,
+            waiting: self.waiting - before.waiting,
         }
     }
 }

@@ -1,14 +1,14 @@
 //! What all lanes of a dispatcher share.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::plan::Plan;
 use super::report::Counters;
 use super::tail::Tail;
-use super::vitals::Vitals;
+use super::vitals::{Vitals, locked};
 use super::watchdog::{Blocked, Watchdog};
 use crate::clock::Clock;
 use crate::inbox::States;
@@ -85,6 +85,7 @@ pub(crate) struct Shared<S: Storage> {
     pub(crate) on_failure: Option<FailureHook>,
     pub(crate) watchdog: Watchdog,
     pub(crate) vitals: Vitals,
+    pub(crate) unknown: UnknownNames,
     /// Names this dispatcher in leases; never the same twice.
     pub(crate) owner: String,
     /// Held while it runs or drains: its clones share one owner, and would take each other's inboxes for their own.
@@ -106,6 +107,22 @@ impl<S: Storage> Shared<S> {
         }
     }
 
+    /// Warns once of each action that an inbox of this program reads and no linked enum has.
+    pub(crate) fn warn_unknown(&self, inbox: &'static str, log: &LogName, subject: &str, action: &str) {
+        if self.unknown.is_new(inbox, log, subject, action) {
+            tracing::warn!(
+                inbox,
+                log = %log,
+                subject,
+                action,
+                "this program does not know this action, or not in the version that was recorded: its events wait, without an \
+                 attempt, for a program that does. Deploy the version that records it. If the crate of its enum is not linked, write \
+                 `use that_crate as _;`. If another program's inboxes handle the subject, name it by `foreign_subjects` of the \
+                 dispatcher's builder"
+            );
+        }
+    }
+
     /// Tells the log and the hook of a failed delivery. The metadata stays out of the log: it may be personal.
     pub(crate) fn report_failure(&self, event: &StoredEvent, failure: &Failure) {
         let dead = failure.state == FailureState::Dead;
@@ -121,6 +138,20 @@ impl<S: Storage> Shared<S> {
         if let Some(hook) = &self.on_failure {
             guarded("on_failure", || hook(&FailedDelivery { event, failure }));
         }
+    }
+}
+
+/// The unknown actions that were warned of, by inbox.
+#[derive(Default)]
+pub(crate) struct UnknownNames(Mutex<HashSet<(&'static str, LogName, String, String)>>);
+
+impl UnknownNames {
+    /// How many are remembered: rows of strange programs may have any name.
+    const MOST: usize = 1_000;
+
+    fn is_new(&self, inbox: &'static str, log: &LogName, subject: &str, action: &str) -> bool {
+        let mut names = locked(&self.0);
+        names.len() < Self::MOST && names.insert((inbox, log.clone(), subject.to_owned(), action.to_owned()))
     }
 }
 

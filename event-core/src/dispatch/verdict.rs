@@ -75,7 +75,7 @@ pub(crate) fn begun(plan: &Plan, event: &StoredEvent, before: Option<&Failure>, 
     // Nobody picks it up while it runs; the claim that follows a crash makes it due again.
     row.next_attempt_at = None;
     row.started_at = Some(now);
-    if row.kind.is_empty() {
+    if row.kind.is_empty() || before.is_some_and(|before| before.state == FailureState::Waiting) {
         row.kind = "crash".to_owned();
         row.error = "begun, and not ended: the process stopped before its handler did".to_owned();
     }
@@ -101,6 +101,24 @@ pub(crate) fn exhausted(before: &Failure, now: DateTime<Utc>) -> Failure {
 pub(crate) fn parked(plan: &Plan, event: &StoredEvent, now: DateTime<Utc>) -> Failure {
     let mut row = row(plan, event, None, now);
     row.state = FailureState::Parked;
+    row
+}
+
+/// The row of an event that this program does not know: it uses no attempt, and is due when a program that knows it has the inbox.
+pub(crate) fn waiting(
+    plan: &Plan,
+    event: &StoredEvent,
+    before: Option<&Failure>,
+    why: &str,
+    now: DateTime<Utc>,
+) -> Failure {
+    let started_at = before.and_then(|before| before.started_at);
+    // What it was interrupted in stays known.
+    let mut row = Failure { started_at, ..row(plan, event, before, now) };
+    row.state = FailureState::Waiting;
+    row.next_attempt_at = None;
+    row.kind = "unknown".to_owned();
+    row.error = stored_text(&format!("{why}: the event waits, without an attempt, for a program that knows it"));
     row
 }
 

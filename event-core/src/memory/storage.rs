@@ -13,7 +13,7 @@ use crate::inbox::Start;
 use crate::names::LogName;
 use crate::storage::{
     Claimed, DeadLetter, DeadLetterQuery, DueFailure, Failure, FailureKey, FailureState, LoadedCursor, Look,
-    OpenFailure, Read, ReadEvent, Save, Storage, StorageError, StorageErrorKind, Wish,
+    OpenFailure, Read, ReadEvent, Save, Storage, StorageError, StorageErrorKind, WaitingEvents, Wish,
 };
 
 /// A save that waits for its commit. Handlers can't write in memory, so that there is nothing else to undo.
@@ -217,6 +217,30 @@ impl Storage for MemoryLog {
             parked: row.state == FailureState::Parked,
         };
         Ok(open.map(short).collect())
+    }
+
+    async fn waiting(&self, inbox: &str) -> Result<Vec<WaitingEvents>, StorageError> {
+        let state = self.lock();
+        let mut groups: Vec<WaitingEvents> = Vec::new();
+        for row in state.failures.values().filter(|row| row.key.inbox == inbox && row.state == FailureState::Waiting) {
+            match groups.iter_mut().find(|group| group.covers(row)) {
+                Some(group) => {
+                    group.events += 1;
+                    group.since = group.since.min(row.first_failed_at);
+                }
+                None => groups.push(WaitingEvents::of(row)),
+            }
+        }
+        Ok(groups)
+    }
+
+    async fn wake(&self, inbox: &str, waiting: &WaitingEvents, now: DateTime<Utc>) -> Result<(), StorageError> {
+        for row in self.lock().failures.values_mut() {
+            if row.key.inbox == inbox && row.state == FailureState::Waiting && waiting.covers(row) {
+                row.next_attempt_at = Some(now);
+            }
+        }
+        Ok(())
     }
 
     async fn dead_letters(&self, query: &DeadLetterQuery) -> Result<Vec<DeadLetter>, StorageError> {

@@ -5,7 +5,7 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 
 use super::ReadEvent;
-use crate::names::{EventRef, SubjectRef};
+use crate::names::{EventRef, LogName, SubjectRef};
 
 /// The most characters of an error's text that a failure row keeps.
 pub const ERROR_MAX: usize = 4_000;
@@ -35,6 +35,8 @@ pub enum FailureState {
     Snoozed,
     /// The end of an earlier failure of its subject, in an ordered inbox.
     Parked,
+    /// A program that knows its action; the one that read it does not. No attempt was counted.
+    Waiting,
     /// Nothing: a dead letter, until an operator retries or discards it.
     Dead,
 }
@@ -46,13 +48,15 @@ impl FailureState {
             Self::Retrying => "retrying",
             Self::Snoozed => "snoozed",
             Self::Parked => "parked",
+            Self::Waiting => "waiting",
             Self::Dead => "dead",
         }
     }
 
     /// The state of that word.
     pub fn from_word(word: &str) -> Option<Self> {
-        [Self::Retrying, Self::Snoozed, Self::Parked, Self::Dead].into_iter().find(|state| state.as_str() == word)
+        let states = [Self::Retrying, Self::Snoozed, Self::Parked, Self::Waiting, Self::Dead];
+        states.into_iter().find(|state| state.as_str() == word)
     }
 }
 
@@ -69,9 +73,10 @@ pub struct Failure {
     pub state: FailureState,
     /// Attempts begun so far.
     pub attempts: u32,
-    /// When it is due; `None` for the parked and the dead.
+    /// When it is due; `None` for the parked and the dead, and for the waiting until a
+    /// program that knows the event has the inbox.
     pub next_attempt_at: Option<DateTime<Utc>>,
-    /// Where the last failure came from: `error`, `panic`, `timeout`, `undecodable`, `crash`, or empty.
+    /// Where the last failure came from: `error`, `panic`, `timeout`, `undecodable`, `crash`, `unknown`, or empty.
     pub kind: String,
     /// The last failure's text, cut to [`ERROR_MAX`] characters.
     pub error: String,
@@ -122,6 +127,39 @@ pub struct OpenFailure {
     pub subject: SubjectRef,
     /// Whether it waits for another one's end, and not for a time.
     pub parked: bool,
+}
+
+/// The waiting rows of one action at an inbox.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WaitingEvents {
+    /// The log.
+    pub log: LogName,
+    /// The subject's stored name.
+    pub subject: String,
+    /// The action's stored name.
+    pub action: String,
+    /// How many events wait.
+    pub events: u64,
+    /// When the first of them was read.
+    pub since: DateTime<Utc>,
+}
+
+impl WaitingEvents {
+    /// The group that a row begins.
+    pub(crate) fn of(row: &Failure) -> Self {
+        Self {
+            log: row.key.event.log.clone(),
+            subject: row.subject.kind.to_string(),
+            action: row.action.clone(),
+            events: 1,
+            since: row.first_failed_at,
+        }
+    }
+
+    /// Whether a row has this log, subject and action.
+    pub(crate) fn covers(&self, row: &Failure) -> bool {
+        row.key.event.log == self.log && row.subject.kind == self.subject && row.action == self.action
+    }
 }
 
 /// A failure row that is due, with its event; `None` where the log no longer holds it.

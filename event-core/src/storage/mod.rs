@@ -22,6 +22,7 @@ pub use error::{StorageError, StorageErrorKind};
 pub(crate) use failure::stored_text;
 pub use failure::{
     DeadLetter, DeadLetterQuery, DueFailure, ERROR_MAX, Failure, FailureChange, FailureKey, FailureState, OpenFailure,
+    WaitingEvents,
 };
 pub(crate) use heard::Heard;
 pub use heard::{Ears, Hearing};
@@ -295,6 +296,18 @@ pub trait Storage: Send + Sync + 'static {
 
     /// The failure rows that stand open (not dead): what an ordered inbox parks events behind.
     fn open_failures(&self, inbox: &str) -> impl Future<Output = Result<Vec<OpenFailure>, StorageError>> + Send;
+
+    /// The waiting rows of an inbox, by action.
+    fn waiting(&self, inbox: &str) -> impl Future<Output = Result<Vec<WaitingEvents>, StorageError>> + Send;
+
+    /// Makes the waiting rows of one action due at `now`. They stay waiting rows, so that a worker that does not know the event lets
+    /// them wait again.
+    fn wake(
+        &self,
+        inbox: &str,
+        waiting: &WaitingEvents,
+        now: DateTime<Utc>,
+    ) -> impl Future<Output = Result<(), StorageError>> + Send;
 
     /// Lists dead letters, the newest failure first.
     fn dead_letters(

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use event_core::cursor::IdSet;
 use event_core::storage::{
     DeadLetter, DeadLetterQuery, DueFailure, Failure, FailureKey, FailureState, OpenFailure, Read, ReadEvent,
-    StorageError, StorageErrorKind,
+    StorageError, StorageErrorKind, WaitingEvents,
 };
 use event_core::{EventRef, LogName, SubjectRef};
 use sea_orm::{QueryResult, TryGetable};
@@ -34,7 +34,7 @@ impl SeaStorage {
     ) -> Result<Vec<DueFailure>, StorageError> {
         let mut sql = self.sql()?;
         sql.push("SELECT ").push(COLUMNS).push(" FROM event_failures WHERE inbox = ").bind(inbox);
-        sql.push(" AND state IN ('retrying', 'snoozed') AND next_attempt_at <= ").bind(now);
+        sql.push(" AND state IN ('retrying', 'snoozed', 'waiting') AND next_attempt_at <= ").bind(now);
         sql.push(" ORDER BY next_attempt_at, log, event_id LIMIT ").bind(i64::try_from(limit).unwrap_or(i64::MAX));
         let rows = self.query(&self.own().await?, sql).await?;
         let failures: Vec<_> = rows.iter().map(|row| self.failure(row)).collect::<Result<_, _>>()?;
@@ -79,7 +79,7 @@ impl SeaStorage {
         let mut sql = self.sql()?;
         sql.push("SELECT inbox, min(next_attempt_at) AS due FROM event_failures WHERE inbox IN ");
         sql.list(inboxes.iter().map(String::as_str));
-        sql.push(" AND state IN ('retrying', 'snoozed') AND next_attempt_at IS NOT NULL GROUP BY inbox");
+        sql.push(" AND state IN ('retrying', 'snoozed', 'waiting') AND next_attempt_at IS NOT NULL GROUP BY inbox");
         let rows = self.query(&self.own().await?, sql).await?;
         rows.iter().map(|row| Ok((self.text(row, "inbox")?, self.column(row, "due")?))).collect()
     }
@@ -97,6 +97,36 @@ impl SeaStorage {
             Ok(OpenFailure { event, subject, parked: self.text(row, "state")? == FailureState::Parked.as_str() })
         };
         rows.iter().map(open).collect()
+    }
+
+    pub(super) async fn waiting_rows(&self, inbox: &str) -> Result<Vec<WaitingEvents>, StorageError> {
+        let mut sql = self.sql()?;
+        sql.push("SELECT log, subject_type, action, count(*) AS n, min(first_failed_at) AS since FROM event_failures");
+        sql.push(" WHERE inbox = ").bind(inbox).push(" AND state = 'waiting' GROUP BY log, subject_type, action");
+        let rows = self.query(&self.own().await?, sql).await?;
+        let waiting = |row| {
+            Ok(WaitingEvents {
+                log: LogName::from(self.text(row, "log")?),
+                subject: self.text(row, "subject_type")?,
+                action: self.text(row, "action")?,
+                events: self.number(row, "n")?.unsigned_abs(),
+                since: self.column(row, "since")?,
+            })
+        };
+        rows.iter().map(waiting).collect()
+    }
+
+    pub(super) async fn wake_waiting(
+        &self,
+        inbox: &str,
+        waiting: &WaitingEvents,
+        now: DateTime<Utc>,
+    ) -> Result<(), StorageError> {
+        let mut sql = self.sql()?;
+        sql.push("UPDATE event_failures SET next_attempt_at = ").bind(now).push(" WHERE inbox = ").bind(inbox);
+        sql.push(" AND state = 'waiting' AND log = ").bind(waiting.log.as_str()).push(" AND subject_type = ");
+        sql.bind(waiting.subject.as_str()).push(" AND action = ").bind(waiting.action.as_str());
+        self.execute(&self.own().await?, sql).await.map(drop)
     }
 
     pub(super) async fn list_dead_letters(&self, query: &DeadLetterQuery) -> Result<Vec<DeadLetter>, StorageError> {

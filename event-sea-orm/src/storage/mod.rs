@@ -28,7 +28,7 @@ use chrono::{DateTime, Utc};
 use event_core::cursor::IdSet;
 use event_core::storage::{
     Claimed, DeadLetter, DeadLetterQuery, DueFailure, Ears, FailureKey, Look, OpenFailure, Read, ReadEvent, Save,
-    Storage, StorageError, Wish,
+    Storage, StorageError, WaitingEvents, Wish,
 };
 use event_core::{LogName, States};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, QueryResult, Statement};
@@ -277,6 +277,14 @@ impl Storage for SeaStorage {
 
     async fn open_failures(&self, inbox: &str) -> Result<Vec<OpenFailure>, StorageError> {
         self.open_rows(inbox).await
+    }
+
+    async fn waiting(&self, inbox: &str) -> Result<Vec<WaitingEvents>, StorageError> {
+        self.waiting_rows(inbox).await
+    }
+
+    async fn wake(&self, inbox: &str, waiting: &WaitingEvents, now: DateTime<Utc>) -> Result<(), StorageError> {
+        self.wake_waiting(inbox, waiting, now).await
     }
 
     async fn dead_letters(&self, query: &DeadLetterQuery) -> Result<Vec<DeadLetter>, StorageError> {

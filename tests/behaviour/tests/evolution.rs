@@ -18,7 +18,7 @@ on_every_empty_database! {
     feeds_find_old_rows_by_todays_actions
     summaries_are_of_todays_fields
     a_failing_upcast_is_a_dead_letter_with_the_reason
-    a_newer_version_is_a_dead_letter_until_it_is_deployed
+    a_newer_version_waits_until_it_is_deployed
     a_key_is_the_same_events_under_an_alias_and_an_older_version
     a_key_is_anothers_when_the_upcast_event_differs
     assertions_see_the_event_of_today
@@ -264,15 +264,17 @@ async fn a_failing_upcast_is_a_dead_letter_with_the_reason(db: &TestDb) {
     assert!(matches!(error, DecodeError::Upcast { event: "ParcelEvent", version: 1, from: 1, .. }), "{error:?}");
 }
 
-async fn a_newer_version_is_a_dead_letter_until_it_is_deployed(db: &TestDb) {
+async fn a_newer_version_waits_until_it_is_deployed(db: &TestDb) {
     prepare(db).await;
     let seen = Seen::default();
     let kit = kit(db, &seen).await;
     RawEvent::of("shipped", 4, "{}").of_subject("parcel").write(db).await.unwrap();
-    kit.drain().await.unwrap();
-    let dead = kit.dead_letters().await.unwrap();
-    let letter = dead.iter().find(|dead| dead.failure.key.inbox == "every_parcel").unwrap();
-    assert!(letter.failure.error.contains("`shipped` up to version 3, and this event has version 4"), "{letter:?}");
+    assert_eq!(kit.drain().await.unwrap().total().failed, 0);
+    assert_eq!(kit.dead_letters().await.unwrap(), []);
+    let rows = db.rows("SELECT inbox, state, attempts FROM event_failures ORDER BY inbox").await;
+    assert_eq!(rows, ["every_parcel waiting 0", "moved_parcels waiting 0"]);
+    let error = db.text("SELECT error FROM event_failures WHERE inbox = 'every_parcel'").await;
+    assert!(error.contains("`shipped` of subject `parcel` in log `events` up to version 3"), "{error}");
 }
 
 async fn a_key_is_the_same_events_under_an_alias_and_an_older_version(db: &TestDb) {

@@ -11,7 +11,7 @@ use event_core::cursor::IdSet;
 use event_core::memory::MemoryLog;
 use event_core::storage::{
     Claimed, DeadLetter, DeadLetterQuery, DueFailure, FailureKey, LoadedCursor, Look, OpenFailure, Read, ReadEvent,
-    Save, Storage, StorageError, StorageErrorKind, Wish,
+    Save, Storage, StorageError, StorageErrorKind, WaitingEvents, Wish,
 };
 use event_core::{Delivery, EventRef, FromDelivery, InboxError, LogName, Needs};
 use tokio::sync::watch;
@@ -41,6 +41,8 @@ pub enum Call {
     Due,
     NextDue,
     OpenFailures,
+    Waiting,
+    Wake,
     /// Asks for the newest id.
     Newest,
 }
@@ -519,6 +521,16 @@ impl Storage for Faulty {
     async fn open_failures(&self, inbox: &str) -> Result<Vec<OpenFailure>, StorageError> {
         let fault = self.enter(Call::OpenFailures).await?;
         acknowledge(Call::OpenFailures, fault, self.inner.open_failures(inbox).await)
+    }
+
+    async fn waiting(&self, inbox: &str) -> Result<Vec<WaitingEvents>, StorageError> {
+        let fault = self.enter(Call::Waiting).await?;
+        acknowledge(Call::Waiting, fault, self.inner.waiting(inbox).await)
+    }
+
+    async fn wake(&self, inbox: &str, waiting: &WaitingEvents, now: DateTime<Utc>) -> Result<(), StorageError> {
+        let fault = self.enter(Call::Wake).await?;
+        acknowledge(Call::Wake, fault, self.inner.wake(inbox, waiting, now).await)
     }
 
     async fn dead_letters(&self, query: &DeadLetterQuery) -> Result<Vec<DeadLetter>, StorageError> {

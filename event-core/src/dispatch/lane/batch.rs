@@ -77,7 +77,16 @@ impl<S: Storage> Lane<S> {
                 },
             };
             any = true;
-            if self.logs[taken.log].cursor.is_suspect(taken.id()) {
+            if !taken.known {
+                // In an ordered inbox an earlier event of its subject may be in the batch, and fail.
+                if self.order.is_some() && !batch.is_empty() {
+                    self.ready.push_front(taken);
+                    break;
+                }
+                if !self.is_parked(&taken) {
+                    self.keep_waiting(&taken);
+                }
+            } else if self.logs[taken.log].cursor.is_suspect(taken.id()) {
                 if !batch.is_empty() {
                     self.ready.push_front(taken);
                     break;
@@ -104,9 +113,14 @@ impl<S: Storage> Lane<S> {
         Ok(any)
     }
 
-    /// One event alone, in a transaction of its own where there is one; false if it has to wait for an earlier one of its subject.
+    /// One event alone, in a transaction of its own where there is one; false if it has to wait: for an earlier one of its subject,
+    /// or for a program that knows it.
     pub(super) async fn start_alone(&mut self, taken: Taken) -> Result<bool, StorageError> {
         if self.is_parked(&taken) {
+            return Ok(false);
+        }
+        if !taken.known {
+            self.keep_waiting(&taken);
             return Ok(false);
         }
         if self.logs[taken.log].cursor.is_suspect(taken.id()) {

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::clock::Clock;
 use crate::cursor::{CEILING_BLOCK_MIN, Cursor, IdSet, SavedCursor};
 use crate::dispatch::convoy::Place;
-use crate::dispatch::plan::Filter;
+use crate::dispatch::filter::{Filter, Interest};
 use crate::dispatch::shared::Shared;
 use crate::dispatch::tail::{BYTES_KEPT, Page, Tail};
 use crate::dispatch::vitals::LogVitals;
@@ -79,7 +79,7 @@ enum Without {
 /// The lane's part in one log.
 pub(super) struct LogLane<S: Storage> {
     pub(super) name: LogName,
-    filter: Filter,
+    pub(super) filter: Filter,
     pub(super) cursor: Cursor,
     saves: i64,
     /// As it stands in the database.
@@ -136,8 +136,8 @@ impl<S: Storage> LogLane<S> {
         self.tail.generation()
     }
 
-    /// The next event of the page at hand that the inbox takes.
-    pub(super) fn next_of_page(&mut self) -> Option<Arc<LoadedEvent>> {
+    /// The next event of the page at hand that the inbox takes, or that this program does not know.
+    pub(super) fn next_of_page(&mut self) -> Option<(Arc<LoadedEvent>, Interest)> {
         let page = self.page.as_ref()?;
         while let Some(event) = page.events.get(self.at) {
             if event.stored().id() > self.until {
@@ -146,12 +146,10 @@ impl<S: Storage> LogLane<S> {
             self.at += 1;
             self.dirty = true;
             let id = event.stored().id();
-            if self.filter.takes(event.stored()) {
-                if self.cursor.take(id) {
-                    return Some(event.clone());
-                }
-            } else {
-                self.cursor.pass(id);
+            match self.filter.interest(event.stored()) {
+                Interest::Passes => self.cursor.pass(id),
+                interest if self.cursor.take(id) => return Some((event.clone(), interest)),
+                _ => {}
             }
         }
         None

@@ -17,6 +17,7 @@ mod signs;
 mod time;
 mod together;
 mod transaction;
+mod waiting;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::filter::Interest;
 use super::plan::Plan;
 use super::report::Counters;
 use super::shared::Shared;
@@ -46,6 +48,8 @@ pub(crate) use orders::Orders;
 pub(crate) struct Taken {
     pub(crate) log: usize,
     pub(crate) event: Arc<LoadedEvent>,
+    /// Whether this program knows it: what is unknown is kept waiting when its turn comes.
+    pub(crate) known: bool,
 }
 
 impl Taken {
@@ -131,6 +135,7 @@ impl<S: Storage> Lane<S> {
         }
         let order =
             if plan.descriptor.settings().ordered { Some(load_order(&shared, &plan, &logs).await?) } else { None };
+        waiting::wake_known(&shared, &plan, &logs).await?;
         let next_due = next_due(&shared.storage, plan.name()).await?;
         let settings = BreakerSettings {
             after: plan.descriptor.settings().pause_after,
@@ -384,9 +389,9 @@ impl<S: Storage> Lane<S> {
             let at = self.next_log;
             self.next_log = (self.next_log + 1) % self.logs.len();
             loop {
-                if let Some(event) = self.logs[at].next_of_page() {
+                if let Some((event, interest)) = self.logs[at].next_of_page() {
                     self.progress += 1;
-                    return Ok(Some(Taken { log: at, event }));
+                    return Ok(Some(Taken { log: at, event, known: interest != Interest::Unknown }));
                 }
                 // Pages of what others take are passed over here: not for ever, and not without a save now and then.
                 self.time.passed();
@@ -408,10 +413,7 @@ impl<S: Storage> Lane<S> {
             None => Admitted::Start(taken),
         };
         match admitted {
-            Admitted::Start(taken) => {
-                self.start(taken).await?;
-                Ok(true)
-            }
+            Admitted::Start(taken) => self.start(taken).await,
             Admitted::Queued => Ok(false),
             Admitted::Park(taken) => {
                 self.park(&taken);
@@ -420,14 +422,19 @@ impl<S: Storage> Lane<S> {
         }
     }
 
-    /// Starts an event's first delivery.
-    async fn start(&mut self, taken: Taken) -> Result<(), StorageError> {
-        if self.logs[taken.log].cursor.is_suspect(taken.id()) {
-            return self.start_suspect(taken).await;
+    /// Starts an event's first delivery; false if this program does not know the event and keeps it waiting.
+    async fn start(&mut self, taken: Taken) -> Result<bool, StorageError> {
+        if !taken.known {
+            self.keep_waiting(&taken);
+            return Ok(false);
         }
-        self.cover(&[(taken.log, taken.id())]).await?;
-        self.launch(taken, None, 1).await;
-        Ok(())
+        if self.logs[taken.log].cursor.is_suspect(taken.id()) {
+            self.start_suspect(taken).await?;
+        } else {
+            self.cover(&[(taken.log, taken.id())]).await?;
+            self.launch(taken, None, 1).await;
+        }
+        Ok(true)
     }
 
     async fn wait_for_running(&mut self) -> Result<(), StorageError> {

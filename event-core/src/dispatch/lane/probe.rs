@@ -100,8 +100,7 @@ impl<S: Storage> Lane<S> {
             };
             self.breaker.probe(taken.event.stored().at.clone());
             let started = if admitted {
-                self.start(taken).await?;
-                true
+                self.start(taken).await?
             } else if self.plan.is_serial() {
                 self.start_alone(taken).await?
             } else {

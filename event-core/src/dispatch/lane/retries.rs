@@ -5,9 +5,10 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{Lane, Taken, earliest};
+use crate::dispatch::filter::Interest;
 use crate::dispatch::verdict;
 use crate::inbox::LoadedEvent;
-use crate::storage::{DueFailure, Failure, FailureChange, Storage, StorageError};
+use crate::storage::{DueFailure, Failure, FailureChange, FailureState, Storage, StorageError};
 
 /// How many due failure rows are loaded at a time.
 const DUE_PAGE: u64 = 64;
@@ -80,7 +81,17 @@ impl<S: Storage> Lane<S> {
             self.bury(log, &before, row);
             return Ok(false);
         };
-        let taken = Taken { log, event: Arc::new(LoadedEvent::from_read(event)) };
+        let event = Arc::new(LoadedEvent::from_read(event));
+        let interest = self.logs[log].filter.interest(event.stored());
+        let taken = Taken { log, event, known: interest != Interest::Unknown };
+        if !taken.known {
+            self.let_wait(&taken, &before);
+            return Ok(false);
+        }
+        if before.state == FailureState::Waiting && interest == Interest::Passes {
+            self.pass_waiting(&taken, &before);
+            return Ok(false);
+        }
         let key = taken.subject_key();
         if self.order.as_mut().is_some_and(|order| !order.begin_row(&key, taken.id())) {
             self.postpone(before, now);

@@ -13,7 +13,7 @@ use chrono::{DateTime, Utc};
 use event_core::cursor::{IdSet, SavedCursor};
 use event_core::storage::{
     Claimed, DeadLetter, DeadLetterQuery, DueFailure, Ears, FailureKey, LoadedCursor, Look, OpenFailure, Read,
-    ReadEvent, Save, Storage, StorageError, StorageErrorKind, Wish,
+    ReadEvent, Save, Storage, StorageError, StorageErrorKind, WaitingEvents, Wish,
 };
 use event_core::{LogName, States};
 use event_sea_orm::{InboxTransaction, SeaStorage};
@@ -272,6 +272,14 @@ impl Storage for Tortured {
 
     async fn open_failures(&self, inbox: &str) -> Result<Vec<OpenFailure>, StorageError> {
         self.seen("open_failures", self.inner.open_failures(inbox).await)
+    }
+
+    async fn waiting(&self, inbox: &str) -> Result<Vec<WaitingEvents>, StorageError> {
+        self.seen("waiting", self.inner.waiting(inbox).await)
+    }
+
+    async fn wake(&self, inbox: &str, waiting: &WaitingEvents, now: DateTime<Utc>) -> Result<(), StorageError> {
+        self.seen("wake", self.inner.wake(inbox, waiting, now).await)
     }
 
     async fn dead_letters(&self, query: &DeadLetterQuery) -> Result<Vec<DeadLetter>, StorageError> {
