@@ -177,7 +177,8 @@ impl<S: Storage> Builder<S> {
             inboxes.retain(|inbox| only.iter().any(|name| name == inbox.name()));
         }
         self.storage.provide(&mut self.states);
-        let plans = plan(&inboxes, registry::inboxes(), registry::events(), &self.expected, &self.states, &self.overrides)?;
+        let plans =
+            plan(&inboxes, registry::inboxes(), registry::events(), &self.expected, &self.states, &self.overrides)?;
         let (plans, idle): (Vec<_>, Vec<_>) = plans.into_iter().partition(|plan| !plan.logs.is_empty());
         for plan in idle {
             tracing::warn!(inbox = plan.name(), "no event that this inbox takes is linked: it has nothing to do");

@@ -255,10 +255,9 @@ async fn what_can_not_be_decoded_is_dead_at_once_with_the_reason(db: &TestDb) {
     assert_eq!((report.total().dead, seen.lines().len()), (2, 0), "handlers never see them");
     let mut dead = kit.dead_letters().await.unwrap();
     dead.sort_by_key(|letter| letter.key.event.id);
-    for (letter, words) in dead.iter().zip([
-        ["at `comment_id`", "invalid type: string, expected i64"],
-        ["at `to`", "missing field `to`"],
-    ]) {
+    for (letter, words) in
+        dead.iter().zip([["at `comment_id`", "invalid type: string, expected i64"], ["at `to`", "missing field `to`"]])
+    {
         assert_eq!((letter.kind.as_str(), letter.attempts), ("undecodable", 1));
         for word in words {
             assert!(letter.error.contains(word), "{word}: {}", letter.error);

@@ -53,7 +53,12 @@ impl Fails {
 }
 
 #[inbox(on(Created, Closed), retry(jitter = 0.0), concurrency = 1)]
-async fn some(event: Event<IssueEvent>, State(seen): State<Seen>, fails: State<Fails>, attempt: Attempt) -> InboxResult {
+async fn some(
+    event: Event<IssueEvent>,
+    State(seen): State<Seen>,
+    fails: State<Fails>,
+    attempt: Attempt,
+) -> InboxResult {
     fails.0.act(&seen, &event, attempt.number)
 }
 
@@ -202,7 +207,10 @@ async fn what_the_new_program_knows_and_does_not_take_goes_silently(db: &TestDb)
     old.register().await.unwrap();
     record(db, [(1, IssueEvent::Closed), (1, comment(1))]).await;
     old.drain().await.unwrap();
-    assert_eq!((programs.seen.take(), rows(db).await), (vec!["2 commented".to_owned()], vec!["1 waiting 0".to_owned()]));
+    assert_eq!(
+        (programs.seen.take(), rows(db).await),
+        (vec!["2 commented".to_owned()], vec!["1 waiting 0".to_owned()])
+    );
     let report = programs.new_one(db, "comments").build().unwrap().drain().await.unwrap();
     assert_eq!((report.total(), rows(db).await.len()), (Default::default(), 0));
     assert_eq!(programs.seen.take(), [""; 0]);
@@ -210,7 +218,8 @@ async fn what_the_new_program_knows_and_does_not_take_goes_silently(db: &TestDb)
 
 async fn an_unknown_subject_waits_too(db: &TestDb) {
     let programs = Programs::new();
-    let old = || programs.new_one(db, "some").forget_action("wiki_page", "created").forget_action("wiki_page", "edited");
+    let old =
+        || programs.new_one(db, "some").forget_action("wiki_page", "created").forget_action("wiki_page", "edited");
     old().build().unwrap().register().await.unwrap();
     PageEvent::Created.on("start").by_system().save(&**db).await.unwrap();
     AccountEvent::SignedIn.on(1).by_system().save(&**db).await.unwrap();
@@ -264,8 +273,7 @@ async fn an_ordered_inbox_keeps_its_order(db: &TestDb) {
         seen.sort();
         seen.dedup();
         let (first, fourth, fifth) = (at(1), at(4), at(5));
-        let expected =
-            [format!("{first} created #1"), format!("{fourth} commented #1"), format!("{fifth} created #1")];
+        let expected = [format!("{first} created #1"), format!("{fourth} commented #1"), format!("{fifth} created #1")];
         let mut expected = expected.to_vec();
         expected.sort();
         assert_eq!(seen, expected, "{inbox}");
@@ -277,14 +285,22 @@ async fn an_ordered_inbox_keeps_its_order(db: &TestDb) {
         );
         let new = programs.new_one(db, inbox).build().unwrap();
         new.drain().await.unwrap();
-        assert_eq!(programs.seen.take(), [format!("{} closed #1", at(2)), format!("{} commented #1", at(3))], "{inbox}");
+        assert_eq!(
+            programs.seen.take(),
+            [format!("{} closed #1", at(2)), format!("{} commented #1", at(3))],
+            "{inbox}"
+        );
         programs.clock.advance(Duration::from_secs(60));
         // The old one has it for a while: what was parked comes to be unknown.
         old.drain().await.unwrap();
         assert_eq!(programs.seen.take(), [format!("{} created #2", at(5))], "{inbox}");
         assert_eq!(rows(db).await, [format!("{} waiting 0", at(6)), format!("{} parked 0", at(7))], "{inbox}");
         new.drain().await.unwrap();
-        assert_eq!(programs.seen.take(), [format!("{} closed #1", at(6)), format!("{} commented #1", at(7))], "{inbox}");
+        assert_eq!(
+            programs.seen.take(),
+            [format!("{} closed #1", at(6)), format!("{} commented #1", at(7))],
+            "{inbox}"
+        );
         assert_eq!(rows(db).await, [""; 0], "{inbox}");
         last += 7;
     }

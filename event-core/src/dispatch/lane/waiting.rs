@@ -21,9 +21,10 @@ pub(super) async fn wake_known<S: Storage>(
 ) -> Result<(), StorageError> {
     for waiting in shared.storage.waiting(plan.name()).await? {
         // A log that the inbox does not read in this program may be one that it reads in another.
-        let interest = logs.iter().find(|log| log.name == waiting.log).map_or(Interest::Unknown, |log| {
-            log.filter.interest_in_name(&waiting.subject, &waiting.action)
-        });
+        let interest = logs
+            .iter()
+            .find(|log| log.name == waiting.log)
+            .map_or(Interest::Unknown, |log| log.filter.interest_in_name(&waiting.subject, &waiting.action));
         if interest == Interest::Unknown {
             shared.warn_unknown(plan.name(), &waiting.log, &waiting.subject, &waiting.action);
         } else {
