@@ -46,6 +46,8 @@ pub use names::{
 pub use recorded::{Recorded, StoredEvent};
 pub use recording::{ATTACHMENTS_MAX, Draft, NewEvent, RecordOn, Recording, RecordingError, Saved};
 pub use summary::Labels;
+#[doc(hidden)]
+pub use throttle::ThrottleState;
 pub use throttle::{Throttle, ThrottleGate};
 
 #[cfg(feature = "derive")]

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike as _, TimeDelta, Utc};
 use sha2::{Digest as _, Sha256};
 
 use crate::names::{ActorRef, SubjectRef};
@@ -15,6 +15,10 @@ pub(crate) const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 6
 /// the caller's.
 ///
 /// `#[event(throttle = "5m")]` on a variant gives its default; `.throttle(...)` on a recording replaces it.
+///
+/// The time is that of the events ([`.at(...)`](crate::Recording::at)), and a recording is compared with two others: the newest one,
+/// and the one recorded last. So history may be imported from old to new or from new to old, also while new events are recorded.
+/// Imported in no order, more of it is kept than one in so long a time.
 ///
 /// ```
 /// use std::time::Duration;
@@ -98,16 +102,73 @@ impl From<Duration> for Throttle {
 pub struct ThrottleGate {
     /// What counts together: 64 characters.
     pub name: String,
-    /// When the event happens; a gate taken until then or earlier is free.
+    /// How long it is taken by an event.
+    pub every: TimeDelta,
+    /// When the event happens.
     pub now: DateTime<Utc>,
-    /// Until when it is taken, once passed.
+    /// Until when it is taken, once passed: `now` and `every`.
     pub until: DateTime<Utc>,
+    /// `every` before `now`, or the first time that databases can store.
+    pub since: DateTime<Utc>,
+    /// `every` after `until`, or the last time that databases can store.
+    pub beyond: DateTime<Utc>,
+}
+
+/// What a throttle remembers of the events that passed it.
+///
+/// Two times, since events are not recorded in the order of their times: history is imported while new events come. The newest
+/// event's keeps what is new apart; the last recorded one's keeps what is imported apart, from old to new or from new to old.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[doc(hidden)]
+pub struct ThrottleState {
+    /// Until when it is taken by the newest event.
+    pub until: DateTime<Utc>,
+    /// When the event happened that was recorded last.
+    pub last_at: DateTime<Utc>,
 }
 
 impl ThrottleGate {
     pub(crate) fn new(name: String, now: DateTime<Utc>, until: DateTime<Utc>) -> Self {
-        Self { name, now, until }
+        let every = until - now;
+        let since = now.checked_sub_signed(every).filter(|time| time.year() >= 1);
+        let beyond = until.checked_add_signed(every).filter(|time| time.year() <= 9999);
+        Self {
+            name,
+            every,
+            now,
+            until,
+            since: since.unwrap_or_else(first_time),
+            beyond: beyond.unwrap_or_else(last_time),
+        }
     }
+
+    /// Until when the event is throttled; `None` if it may be recorded. Databases decide the same in their statement.
+    #[doc(hidden)]
+    pub fn taken_until(&self, state: &ThrottleState) -> Option<DateTime<Utc>> {
+        let apart_from_newest = state.until <= self.now || state.until >= self.beyond;
+        let apart_from_last = state.last_at <= self.since || state.last_at >= self.until;
+        match (apart_from_last, apart_from_newest) {
+            (true, true) => None,
+            (false, _) => Some(state.last_at.checked_add_signed(self.every).unwrap_or_else(last_time)),
+            (true, false) => Some(state.until),
+        }
+    }
+
+    /// What is remembered once the event is recorded.
+    pub(crate) fn taken(&self, before: Option<ThrottleState>) -> ThrottleState {
+        let until = before.map_or(self.until, |before| before.until.max(self.until));
+        ThrottleState { until, last_at: self.now }
+    }
+}
+
+/// 0001-01-01T00:00:00Z
+fn first_time() -> DateTime<Utc> {
+    DateTime::from_timestamp(-62_135_596_800, 0).unwrap_or_default()
+}
+
+/// 9999-12-31T23:59:59Z
+fn last_time() -> DateTime<Utc> {
+    DateTime::from_timestamp(253_402_300_799, 0).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use crate::throttle::ThrottleState;
 use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
@@ -19,8 +20,8 @@ pub(super) struct State {
     pub(super) cursors: BTreeMap<(String, LogName), CursorRow>,
     pub(super) leases: HashMap<String, Lease>,
     pub(super) failures: BTreeMap<FailureKey, Failure>,
-    /// Until when throttles are taken, by log and name.
-    throttles: HashMap<(&'static str, String), DateTime<Utc>>,
+    /// What throttles remember, by log and name.
+    throttles: HashMap<(&'static str, String), ThrottleState>,
     /// The pauses of inboxes, by name.
     pub(super) pauses: HashMap<String, Pause>,
 }
@@ -61,10 +62,11 @@ impl State {
         }
         if let Some(gate) = &new.throttle {
             let key = (new.log, gate.name.clone());
-            match self.throttles.get(&key) {
-                Some(&until) if until > gate.now => return Ok(Saved::Throttled { until }),
-                _ => self.throttles.insert(key, gate.until),
-            };
+            let before = self.throttles.get(&key).copied();
+            if let Some(until) = before.and_then(|before| gate.taken_until(&before)) {
+                return Ok(Saved::Throttled { until });
+            }
+            self.throttles.insert(key, gate.taken(before));
         }
         let id = events.last().map_or(0, |event| event.id()) + 1;
         let at = EventRef::new(new.log, id);

@@ -191,10 +191,19 @@ pub(crate) trait Dialect: Send + Sync {
 /// Takes a throttle in SQL that several databases have in common: a row comes back if it was free.
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 fn take_throttle(sql: &mut Sql<'_>, log: &str, action: &str, gate: &ThrottleGate) {
-    sql.push("INSERT INTO event_throttles (log, name, action, until) VALUES ");
-    sql.list([Value::from(log), gate.name.as_str().into(), action.into(), gate.until.into()]);
-    sql.push(" ON CONFLICT (log, name) DO UPDATE SET until = excluded.until WHERE event_throttles.until <= ");
-    sql.bind(gate.now).push(" RETURNING 1");
+    sql.push("INSERT INTO event_throttles (log, name, action, until, last_at) VALUES ");
+    sql.list([Value::from(log), gate.name.as_str().into(), action.into(), gate.until.into(), gate.now.into()]);
+    sql.push(" ON CONFLICT (log, name) DO UPDATE SET last_at = excluded.last_at, until = CASE WHEN excluded.until > ");
+    sql.push("event_throttles.until THEN excluded.until ELSE event_throttles.until END WHERE ");
+    throttle_is_free(sql, "event_throttles.", gate);
+    sql.push(" RETURNING 1");
+}
+
+/// Pushes [`ThrottleGate::taken_until`] as a condition, with the row's columns as they were.
+fn throttle_is_free(sql: &mut Sql<'_>, row: &str, gate: &ThrottleGate) {
+    sql.push(&format!("({row}until <= ")).bind(gate.now).push(&format!(" OR {row}until >= ")).bind(gate.beyond);
+    sql.push(&format!(") AND ({row}last_at <= ")).bind(gate.since).push(&format!(" OR {row}last_at >= "));
+    sql.bind(gate.until).push(")");
 }
 
 /// The ways of this database.

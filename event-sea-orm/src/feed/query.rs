@@ -19,6 +19,12 @@ use crate::row::{integer, stored_event};
 /// SQLite refuses more than 500 SELECTs in one; beyond this many branches there is a second statement.
 const BRANCHES: usize = 100;
 
+/// How many values a statement binds at most for lists; SQLite takes 32,766 in all, the servers 65,535.
+const VALUES: usize = 30_000;
+
+/// How many actors, and how many batches, a branch names; more of them are further branches.
+const LISTED: usize = 5_000;
+
 #[derive(Clone, Debug)]
 pub(super) struct Query {
     /// Sorted, so that a log's place here is its place in the order of a page.
@@ -50,10 +56,33 @@ struct Branch<'a> {
     log: &'a LogName,
     table: Option<&'static OwnTable>,
     subject: Option<&'a SubjectRef>,
+    /// Whose index is walked.
     actor: Option<&'a ActorRef>,
+    /// Of these, where the branch walks a subject's index.
+    actors: Option<&'a [&'a ActorRef]>,
+    batches: Option<&'a [&'a str]>,
+}
+
+/// What is listed in statements, in parts of a bounded length.
+struct Lists<'a> {
+    actors: Option<Vec<&'a ActorRef>>,
+    batches: Option<Vec<&'a str>>,
+}
+
+/// The parts of a list: one, `None`, where there is no list.
+fn parts<'a, T>(list: &'a Option<Vec<T>>) -> Vec<Option<&'a [T]>> {
+    match list {
+        None => vec![None],
+        Some(list) => list.chunks(LISTED).map(Some).collect(),
+    }
 }
 
 impl Branch<'_> {
+    /// About how many values it binds.
+    fn values(&self) -> usize {
+        self.actors.map_or(0, <[_]>::len) + self.batches.map_or(0, <[_]>::len)
+    }
+
     /// Whether both can be parts of one statement: the columns of tables of their own have types of their own.
     fn goes_with(&self, other: &Self) -> bool {
         self.log == other.log || self.table.is_none() && other.table.is_none()
@@ -85,9 +114,17 @@ impl Query {
         let dialect = dialect(backend)?;
         let logs: Vec<_> = self.logs.iter().collect();
         let (mut events, mut names) = (Vec::new(), Names::default());
-        let branches = self.branches();
+        let lists = Lists {
+            actors: self.actors.as_ref().map(|actors| actors.iter().collect()),
+            batches: self.batches.as_ref().map(|batches| batches.iter().map(String::as_str).collect()),
+        };
+        let branches = self.branches(&lists);
         let of_one_kind = branches.chunk_by(|one, other| one.goes_with(other));
-        for branches in of_one_kind.flat_map(|branches| branches.chunks(BRANCHES)) {
+        // All have lists of about the same length.
+        let listed =
+            branches.iter().map(Branch::values).max().unwrap_or(0) + self.actions.as_ref().map_or(0, BTreeSet::len);
+        let together = (VALUES / listed.max(1)).clamp(1, BRANCHES);
+        for branches in of_one_kind.flat_map(|branches| branches.chunks(together)) {
             let Some(statement) = self.statement(dialect, backend, branches) else { continue };
             for row in conn.query_all_raw(statement).await.map_err(|error| FeedError::of(dialect, error))? {
                 let index = integer(&row, "log_index")?;
@@ -105,22 +142,31 @@ impl Query {
         Ok(Found { events, next })
     }
 
-    fn branches(&self) -> Vec<Branch<'_>> {
-        if [&self.actions, &self.batches].into_iter().flatten().any(BTreeSet::is_empty) {
+    fn branches<'a>(&'a self, lists: &'a Lists<'a>) -> Vec<Branch<'a>> {
+        if self.actions.as_ref().is_some_and(BTreeSet::is_empty) {
             return Vec::new();
         }
         let mut branches = Vec::new();
         for (log_index, log) in self.logs.iter().enumerate() {
-            let whole = Branch { log_index, log, table: own_table::of(log.as_str()), subject: None, actor: None };
-            match (&self.subjects, &self.actors) {
-                (_, Some(actors)) if actors.is_empty() => {}
-                (Some(subjects), _) => {
-                    branches.extend(subjects.iter().map(|subject| Branch { subject: Some(subject), ..whole }));
+            let table = own_table::of(log.as_str());
+            // Without a part, of an empty list, there is no branch, and so no row.
+            for batches in parts(&lists.batches) {
+                let whole = Branch { log_index, log, table, subject: None, actor: None, actors: None, batches };
+                match (&self.subjects, &self.actors) {
+                    (Some(subjects), _) => {
+                        for actors in parts(&lists.actors) {
+                            branches.extend(subjects.iter().map(|subject| Branch {
+                                subject: Some(subject),
+                                actors,
+                                ..whole
+                            }));
+                        }
+                    }
+                    (None, Some(actors)) => {
+                        branches.extend(actors.iter().map(|actor| Branch { actor: Some(actor), ..whole }));
+                    }
+                    (None, None) => branches.push(whole),
                 }
-                (None, Some(actors)) => {
-                    branches.extend(actors.iter().map(|actor| Branch { actor: Some(actor), ..whole }));
-                }
-                (None, None) => branches.push(whole),
             }
         }
         branches
@@ -159,9 +205,9 @@ impl Query {
         let of = branch.subject.is_none_or(|subject| table.is_of(&mut sql, subject));
         let kind = self.kind.is_none_or(|kind| kind == table.subject.kind);
         let mut is_by = |actor: &ActorRef| table.is_by(&mut sql, "", actor).unwrap_or(true);
-        let by = match (branch.actor, &self.actors) {
+        let by = match (branch.actor, branch.actors) {
             (Some(actor), _) => is_by(actor),
-            (None, Some(actors)) => actors.iter().any(is_by),
+            (None, Some(actors)) => actors.iter().any(|actor| is_by(actor)),
             (None, None) => true,
         };
         of && kind && by
@@ -205,33 +251,17 @@ impl Query {
                 sql.push("actor_type = ").bind(actor.kind.as_ref());
                 sql.push(" AND actor_id = ").bind(actor.id.as_str());
             }
-        } else if let Some(actors) = &self.actors {
+        } else if let Some(actors) = branch.actors {
             and(sql);
-            let (kind, id) = (dialect.without_index("actor_type"), dialect.without_index("actor_id"));
-            sql.push("(1 = 0");
-            for actor in actors {
-                sql.push(" OR (");
-                match table.and_then(|table| table.is_by(sql, "coalesce(actor_id, actor_id)", actor)) {
-                    Some(true) => {}
-                    Some(false) => {
-                        sql.push("1 = 0");
-                    }
-                    None => {
-                        sql.push(&format!("{kind} = ")).bind(actor.kind.as_ref());
-                        sql.push(&format!(" AND {id} = ")).bind(actor.id.as_str());
-                    }
-                }
-                sql.push(")");
-            }
-            sql.push(")");
+            is_by_one_of(sql, dialect, table, actors);
         }
         if let Some(actions) = &self.actions {
             and(sql);
             self.actions_of(sql, dialect, branch, actions);
         }
-        if let Some(batches) = &self.batches {
+        if let Some(batches) = branch.batches {
             and(sql);
-            sql.push("batch_id IN ").list(batches.iter().map(String::as_str));
+            sql.push("batch_id IN ").list(batches.iter().copied());
         }
         if !self.but.is_empty() {
             and(sql);
@@ -278,6 +308,28 @@ impl Query {
         }
         sql.push(")");
     }
+}
+
+/// Pushes the condition that one of these, sorted, is the actor; it can't choose the actors' index. One list for each kind: SQLite
+/// takes no more than 1,000 conditions in a chain of ORs.
+fn is_by_one_of(sql: &mut Sql<'_>, dialect: &dyn Dialect, table: Option<&OwnTable>, actors: &[&ActorRef]) {
+    if let Some(key) = table.and_then(|table| table.actor.as_ref()) {
+        let of_its_kind = actors.iter().filter(|actor| actor.kind == key.kind);
+        let keys: Vec<_> = of_its_kind.filter_map(|actor| key.bind(&actor.id)).collect();
+        if keys.is_empty() {
+            sql.push("1 = 0");
+        } else {
+            sql.push("coalesce(actor_id, actor_id) IN ").list(keys);
+        }
+        return;
+    }
+    let (kind, id) = (dialect.without_index("actor_type"), dialect.without_index("actor_id"));
+    sql.push("(1 = 0");
+    for of_one_kind in actors.chunk_by(|one, other| one.kind == other.kind) {
+        sql.push(&format!(" OR {kind} = ")).bind(of_one_kind.first().map_or("", |actor| &actor.kind));
+        sql.push(&format!(" AND {id} IN ")).list(of_one_kind.iter().map(|actor| actor.id.as_str()));
+    }
+    sql.push(")");
 }
 
 /// An event's place in every feed.

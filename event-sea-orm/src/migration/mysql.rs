@@ -199,6 +199,7 @@ pub(crate) fn throttles() -> Vec<String> {
     name char(64) NOT NULL,
     action varchar(64) NOT NULL,
     until datetime(6) NOT NULL,
+    last_at datetime(6) NOT NULL,
     PRIMARY KEY (log, name),
     KEY event_throttles_until (until)
 ) {TABLE}"#

@@ -178,6 +178,7 @@ pub(crate) fn throttles() -> Vec<String> {
     name char(64) COLLATE "C" NOT NULL,
     action varchar(64) NOT NULL,
     until timestamptz NOT NULL,
+    last_at timestamptz NOT NULL,
     PRIMARY KEY (log, name)
 )"#
         .to_owned(),

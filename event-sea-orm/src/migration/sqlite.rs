@@ -144,6 +144,7 @@ pub(crate) fn throttles() -> Vec<String> {
     name char(64) NOT NULL,
     action varchar(64) NOT NULL,
     until timestamp_with_timezone_text NOT NULL,
+    last_at timestamp_with_timezone_text NOT NULL,
     PRIMARY KEY (log, name)
 )"#
         .to_owned(),

@@ -47,15 +47,22 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// The most bytes of a description.
+    pub const DESCRIPTION_MAX: usize = 65_535;
+
     /// Begins a batch, nested in the one that runs, if one does.
     ///
     /// # Errors
-    /// What the database says.
+    /// [`RecordError::LongDescription`] if the description has more than [`Batch::DESCRIPTION_MAX`] bytes; what the database says.
     pub async fn begin<C: ConnectionTrait>(conn: &C, description: impl Into<String>) -> Result<Self, RecordError> {
+        let description = description.into().replace('\0', "");
+        if description.len() > Self::DESCRIPTION_MAX {
+            return Err(RecordError::LongDescription { bytes: description.len() });
+        }
         let batch = Self {
             id: Uuid::now_v7().to_string(),
             parent_id: EventContext::current().batch_id().map(str::to_owned),
-            description: description.into().replace('\0', ""),
+            description,
             created_at: Utc::now().trunc_subsecs(6),
         };
         let backend = conn.get_database_backend();

@@ -60,6 +60,15 @@ pub enum RecordError {
         /// Why.
         refusal: AttachmentRefusal,
     },
+    /// A batch's description is too long; the batch was not begun.
+    #[error(
+        "the batch's description has {bytes} bytes and may have {}: describe why, and keep what was done in the events or in an attachment",
+        crate::Batch::DESCRIPTION_MAX
+    )]
+    LongDescription {
+        /// How many bytes it has.
+        bytes: usize,
+    },
     /// The log's table is missing.
     #[error(
         "the log `{log}` has no table in this database; run `event_sea_orm::migrate(&db)`, or add \

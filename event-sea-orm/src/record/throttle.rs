@@ -4,7 +4,7 @@
 //! for its commit and then find it taken; after a rollback it is as it was, and the next one takes it. Never "look, then insert".
 
 use chrono::{DateTime, Utc};
-use event_core::{NewEvent, Saved, ThrottleGate};
+use event_core::{NewEvent, Saved, ThrottleGate, ThrottleState};
 use sea_orm::{ConnectionTrait, DbErr};
 
 use super::{RecordError, insert};
@@ -46,10 +46,12 @@ async fn take<C: ConnectionTrait>(
         return Ok(None);
     }
     let mut sql = Sql::new(dialect);
-    sql.push("SELECT until FROM event_throttles WHERE log = ").bind(log).push(" AND name = ").bind(gate.name.as_str());
-    let row = conn.query_one_raw(sql.statement(backend)).await?;
-    // A snapshot older than the row does not show it.
-    row.map_or(Ok(Some(gate.until)), |row| row.try_get("", "until").map(Some))
+    sql.push("SELECT until, last_at FROM event_throttles WHERE log = ").bind(log);
+    sql.push(" AND name = ").bind(gate.name.as_str());
+    // A snapshot older than the row does not show it, and may show an older one, by which it is free.
+    let Some(row) = conn.query_one_raw(sql.statement(backend)).await? else { return Ok(Some(gate.until)) };
+    let state = ThrottleState { until: row.try_get("", "until")?, last_at: row.try_get("", "last_at")? };
+    Ok(Some(gate.taken_until(&state).unwrap_or(gate.until)))
 }
 
 /// From the year 1, the first that can be stored, to 1970.

@@ -12,6 +12,7 @@ on_every_database! {
     a_rollback_leaves_no_batch
     an_inner_batch_that_is_rolled_back_leaves_the_outer_one
     batches_are_listed_newest_first
+    a_description_has_a_longest
 }
 
 async fn ids(db: &TestDb, batches: Vec<String>) -> Vec<String> {
@@ -100,4 +101,14 @@ async fn batches_are_listed_newest_first(db: &TestDb) {
         begun.insert(0, Batch::begin(&**db, format!("batch {n}")).await.unwrap());
     }
     assert_eq!(Batch::newest(&**db, 3).await.unwrap(), begun[..3]);
+}
+
+async fn a_description_has_a_longest(db: &TestDb) {
+    let longest = "é".repeat(Batch::DESCRIPTION_MAX / 2) + "!";
+    let batch = Batch::begin(&**db, longest.clone()).await.unwrap();
+    assert_eq!(Batch::find(&**db, &batch.id).await.unwrap().unwrap().description, longest);
+    let error = Batch::begin(&**db, longest + "!").await.unwrap_err();
+    assert!(matches!(error, RecordError::LongDescription { bytes: 65_536 }), "{error:?}");
+    assert!(error.to_string().contains("65536 bytes and may have 65535"), "{error}");
+    assert_eq!(db.number("SELECT count(*) FROM event_batches").await, 1);
 }

@@ -15,6 +15,7 @@ on_every_database! {
     pages_to_the_end_are_the_whole_list
     pages_over_several_logs_are_the_whole_list
     many_subjects_are_one_list
+    lists_of_any_length_are_one_list
     times_sort_whatever_their_fraction
     events_recorded_between_pages_change_no_later_page
     filters_narrow
@@ -150,6 +151,23 @@ async fn many_subjects_are_one_list(db: &TestDb) {
     db.take_statements();
     feed.page(&**db).await.unwrap();
     assert_eq!(db.take_statements().len(), 3, "two for the events, one for the labels");
+}
+
+async fn lists_of_any_length_are_one_list(db: &TestDb) {
+    let users = crowd(db).await;
+    let ofs = expected(db, "subject_type = 'issue' AND subject_id IN ('1', '2') AND actor_id = '1'").await;
+    let ada = actor_of::<IssueEvent, _>(&users[0]);
+    // More than SQLite takes conditions (1,000), and values (32,766); of two kinds.
+    for many in [1_500, 40_000_i64] {
+        let others = (0..many).map(|n| ActorRef::new(if n % 2 == 0 { "user" } else { "robot" }, n + 1_000));
+        let actors: Vec<_> = others.chain([ada.clone()]).collect();
+        let feed = IssueEvent::feed().of_ids([1, 2]).by_refs(actors.clone());
+        assert_eq!(typed(db, feed, 100).await, ofs, "{many} actors");
+        let subjects = [SubjectRef::new("issue", 1), SubjectRef::new("issue", 2)];
+        assert_eq!(any(db, any_feed().of_refs(subjects).by_refs(actors), 500).await, ofs, "{many} actors");
+        let batches = (0..many).map(|n| format!("batch-{n}"));
+        assert_eq!(any(db, any_feed().in_batches(batches), 500).await, Vec::<String>::new());
+    }
 }
 
 async fn times_sort_whatever_their_fraction(db: &TestDb) {

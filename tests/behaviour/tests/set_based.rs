@@ -24,6 +24,7 @@ on_every_database! {
     within_a_transaction_it_is_rolled_back_with_it
     nobody_comes_between
     keys_of_several_columns_change_too
+    a_column_may_have_the_longest_name
     the_guard_finds_what_escapes
     the_guard_tells_transactions_apart
     the_guard_lets_columns_be
@@ -211,6 +212,49 @@ async fn keys_of_several_columns_change_too(db: &TestDb) {
         .unwrap();
     let rows: Vec<_> = changed.rows.iter().map(|row| (row.hall, row.number, row.taken)).collect();
     assert_eq!(rows, [(1, 1, true), (2, 1, true)]);
+}
+
+/// PostgreSQL's names have 63 bytes, MySQL's 64 characters.
+#[allow(unreachable_pub, reason = "SeaORM's entities are written so")]
+mod survey {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "surveys")]
+    pub struct Model {
+        #[sea_orm(primary_key)]
+        pub id: i64,
+        #[sea_orm(column_name = "how_satisfied_were_you_with_the_answer_that_the_support_gave_yo")]
+        pub answer: String,
+        #[sea_orm(column_name = "how_satisfied_were_you_with_the_answer_that_the_support_gave_it")]
+        pub second: String,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+async fn a_column_may_have_the_longest_name(db: &TestDb) {
+    let schema = Schema::new(db.get_database_backend());
+    db.execute(&schema.create_table_from_entity(survey::Entity)).await.unwrap();
+    for id in 1..=2 {
+        let survey = survey::ActiveModel { id: Set(id), answer: Set("well".into()), second: Set("so so".into()) };
+        survey.insert(&**db).await.unwrap();
+    }
+    let changed = survey::Entity::update_all()
+        .set(survey::Column::Second, "well")
+        .record(&**db, |before, after| {
+            assert_eq!(
+                (before.second.as_str(), after.second.as_str(), before.answer.as_str()),
+                ("so so", "well", "well")
+            );
+            IssueEvent::Closed.on(after.id).by_system()
+        })
+        .await
+        .unwrap();
+    assert_eq!(changed.rows.iter().map(|row| row.id).collect::<Vec<_>>(), [1, 2]);
 }
 
 async fn it_is_one_statement(db: &TestDb) {

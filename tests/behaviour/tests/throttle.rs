@@ -24,6 +24,8 @@ on_every_database! {
     many_at_once_record_one
     many_events_in_one_call
     a_throttle_has_an_end
+    history_is_imported_in_either_order
+    a_late_event_opens_no_throttle
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, DomainEvent)]
@@ -202,4 +204,38 @@ async fn a_throttle_has_an_end(db: &TestDb) {
     let error = viewed(1, 0).at(late).save(&**db).await.unwrap_err();
     assert!(is_bad(&error), "{error:?}");
     assert_eq!(db.number("SELECT count(*) FROM event_throttles").await, 0);
+}
+
+/// The minutes of the events that are recorded of these, one after another.
+async fn recorded(db: &TestDb, issue: i64, minutes: impl IntoIterator<Item = i64>) -> Vec<i64> {
+    let mut new = Vec::new();
+    for minute in minutes {
+        if is_new(db, viewed(issue, minute)).await {
+            new.push(minute);
+        }
+    }
+    new
+}
+
+async fn history_is_imported_in_either_order(db: &TestDb) {
+    let every_fifth: Vec<i64> = (0..60).step_by(5).collect();
+    assert_eq!(recorded(db, 1, 0..60).await, every_fifth);
+    let mut backwards = recorded(db, 2, (0..=55).rev()).await;
+    backwards.reverse();
+    assert_eq!(backwards, every_fifth);
+    // Beside what is new, which keeps its own distance.
+    assert!(is_new(db, viewed(3, 1_000)).await);
+    assert_eq!(recorded(db, 3, 0..30).await, &every_fifth[..6]);
+    assert_eq!(viewed(3, 1_004).save(&**db).await.unwrap(), Saved::Throttled { until: at(1_005) });
+    assert_eq!(viewed(3, 29).save(&**db).await.unwrap(), Saved::Throttled { until: at(30) });
+    assert_eq!(recorded(db, 3, [1_005, 1_006]).await, [1_005]);
+    // Where there is no time before or after.
+    let year_1 = DateTime::from_timestamp(-62_135_596_790, 0).unwrap();
+    assert!(is_new(db, viewed(4, 0).at(year_1)).await);
+    assert!(!is_new(db, viewed(4, 0).at(year_1 + TimeDelta::minutes(1))).await);
+    assert!(is_new(db, viewed(4, 0)).await);
+}
+
+async fn a_late_event_opens_no_throttle(db: &TestDb) {
+    assert_eq!(recorded(db, 1, [10, 4, 11, 9, 14, 15]).await, [10, 4, 15]);
 }

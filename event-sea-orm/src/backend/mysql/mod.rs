@@ -55,10 +55,18 @@ impl Dialect for MySql {
     /// along. <https://dev.mysql.com/doc/refman/8.0/en/information-functions.html#function_last-insert-id>
     fn take_throttle(&self, log: &str, action: &str, gate: &ThrottleGate) -> Statement {
         let mut sql = Sql::new(self);
-        sql.push("INSERT INTO event_throttles (log, name, action, until) VALUES ");
-        sql.list([Value::from(log), gate.name.as_str().into(), action.into(), gate.until.into()]);
-        sql.push(" ON DUPLICATE KEY UPDATE until = IF(last_insert_id(IF(until <= ").bind(gate.now);
-        sql.push(", 0, timestampdiff(MICROSECOND, '0001-01-01', until))) = 0, VALUES(until), until)");
+        sql.push("INSERT INTO event_throttles (log, name, action, until, last_at) VALUES ");
+        sql.list([Value::from(log), gate.name.as_str().into(), action.into(), gate.until.into(), gate.now.into()]);
+        sql.push(" ON DUPLICATE KEY UPDATE until = IF(last_insert_id(IF(");
+        super::throttle_is_free(&mut sql, "", gate);
+        // Until when it is taken: as `ThrottleGate::taken_until` says.
+        sql.push(", 0, timestampdiff(MICROSECOND, '0001-01-01', IF(last_at > ").bind(gate.since);
+        sql.push(" AND last_at < ").bind(gate.until).push(", timestampadd(MICROSECOND, ");
+        sql.bind(gate.every.num_microseconds().unwrap_or(i64::MAX)).push(", last_at), until)))) = 0");
+        // The assignments are made in this order, and the last one sees what the first one decided.
+        sql.push(
+            ", greatest(VALUES(until), until), until), last_at = IF(last_insert_id() = 0, VALUES(last_at), last_at)",
+        );
         sql.statement(DbBackend::MySql)
     }
 

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use event_core::Draft;
-use sea_orm::sea_query::{CommonTableExpression, Expr, ExprTrait as _, IntoCondition, IntoIden as _, Query};
+use sea_orm::sea_query::{CommonTableExpression, Expr, IntoCondition, IntoIden as _, Query};
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DbBackend, DbErr, EntityTrait, FromQueryResult as _, IdenStatic as _,
     Iterable as _, QueryFilter as _, QueryTrait as _, TransactionTrait, UpdateMany, Value,
@@ -19,6 +19,8 @@ use crate::wake;
 
 const BEFORE: &str = "event_before";
 const AFTER: &str = "event_after";
+/// Which of the two a row is of.
+const SIDE: &str = "event_side";
 
 /// A change of many rows; made by [`EntityEvents::update_all`](super::EntityEvents::update_all).
 #[derive(Clone, Debug)]
@@ -106,10 +108,11 @@ impl<E: EntityTrait> UpdateAll<E> {
         updated.map_err(|error| rows::error::<E>(dialect, error))
     }
 
-    /// `WITH event_before AS (SELECT ... FOR UPDATE), event_after AS (UPDATE ... RETURNING ...) SELECT` both.
+    /// `WITH event_before AS (SELECT ... FOR UPDATE), event_after AS (UPDATE ... RETURNING ...)`, and then a SELECT of the rows of both.
     ///
     /// The lock has the rows be as they are now, also where another transaction changed them after this statement began, and the UPDATE
-    /// then changes just those.
+    /// then changes just those. The two are rows, and not one row of twice the columns: PostgreSQL cuts names after 63 bytes, so that
+    /// there is no room for a prefix.
     async fn update_at_once<C: ConnectionTrait>(&self, conn: &C) -> Result<Pairs<E>, DbErr> {
         let backend = conn.get_database_backend();
         let before = sea_orm::QuerySelect::lock_exclusive(rows::found::<E>(self.filter.clone())).into_query();
@@ -117,25 +120,32 @@ impl<E: EntityTrait> UpdateAll<E> {
         update.and_where(rows::is_in_part::<E>(BEFORE));
         let returned = E::Column::iter().map(|column| column.select_as(column.into_returning_expr(backend)));
         update.returning(Query::returning().exprs(returned));
-        let mut both = Query::select();
-        for column in E::Column::iter() {
-            both.expr_as(Expr::col((BEFORE, column)), format!("b_{}", column.as_str()));
-            both.expr_as(Expr::col((AFTER, column)), format!("a_{}", column.as_str()));
-        }
-        let same =
-            rows::keys::<E>().fold(Condition::all(), |all, key| all.add(Expr::col((BEFORE, key)).equals((AFTER, key))));
-        both.from(BEFORE).inner_join(AFTER, same);
+        // The side is the first column, so that it is found whatever the names of the others are.
+        let side = |part: &'static str, is_after: bool| {
+            let mut side = Query::select();
+            side.expr_as(Expr::val(is_after), SIDE).columns(E::Column::iter()).from(part);
+            side
+        };
+        let mut both = side(BEFORE, false);
+        both.union(sea_orm::sea_query::UnionType::All, side(AFTER, true));
         for key in rows::keys::<E>() {
-            both.order_by((BEFORE, key), sea_orm::Order::Asc);
+            both.order_by(key, sea_orm::Order::Asc);
         }
         let part = |name: &'static str| CommonTableExpression::new().table_name(name.into_iden()).to_owned();
         let with = Query::with()
             .cte(part(BEFORE).query(before).to_owned())
             .cte(part(AFTER).query(update).to_owned())
             .to_owned();
-        let rows = conn.query_all(&both.with(with)).await?;
-        let model = |row, prefix| E::Model::from_query_result(row, prefix);
-        rows.iter().map(|row| Ok((model(row, "b_")?, model(row, "a_")?))).collect()
+        let (mut found, mut updated) = (Vec::new(), HashMap::new());
+        for row in conn.query_all(&both.with(with)).await? {
+            let model = E::Model::from_query_result(&row, "")?;
+            if row.try_get_by_index(0)? {
+                updated.insert(rows::key::<E>(&model), model);
+            } else {
+                found.push(model);
+            }
+        }
+        Ok(pairs::<E>(found, updated))
     }
 
     async fn update_found<C: ConnectionTrait>(&self, conn: &C, backend: DbBackend) -> Result<Pairs<E>, DbErr> {
@@ -151,7 +161,12 @@ impl<E: EntityTrait> UpdateAll<E> {
             };
             updated.extend(after.into_iter().map(|row| (rows::key::<E>(&row), row)));
         }
-        let pair = |before: E::Model| Some((updated.remove(&rows::key::<E>(&before))?, before));
-        Ok(found.into_iter().filter_map(pair).map(|(after, before)| (before, after)).collect())
+        Ok(pairs::<E>(found, updated))
     }
+}
+
+/// Puts the rows as they were and as they are together, by their keys; in the order of those found.
+fn pairs<E: EntityTrait>(found: Vec<E::Model>, mut updated: HashMap<String, E::Model>) -> Pairs<E> {
+    let pair = |before: E::Model| Some((updated.remove(&rows::key::<E>(&before))?, before));
+    found.into_iter().filter_map(pair).map(|(after, before)| (before, after)).collect()
 }
