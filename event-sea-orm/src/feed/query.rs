@@ -70,7 +70,7 @@ struct Lists<'a> {
 }
 
 /// The parts of a list: one, `None`, where there is no list.
-fn parts<'a, T>(list: &'a Option<Vec<T>>) -> Vec<Option<&'a [T]>> {
+fn parts<T>(list: &Option<Vec<T>>) -> Vec<Option<&[T]>> {
     match list {
         None => vec![None],
         Some(list) => list.chunks(LISTED).map(Some).collect(),
