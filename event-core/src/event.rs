@@ -115,7 +115,7 @@ pub struct EventParts {
     pub table: Option<fn() -> &'static (dyn Any + Send + Sync)>,
     pub subject: &'static str,
     pub label: Option<&'static str>,
-    pub except: &'static [&'static str],
+    pub except: Option<Except>,
     pub actors: &'static [ActorDescriptor],
     pub actions: &'static [ActionDescriptor],
     pub location: Location,
@@ -125,6 +125,17 @@ pub struct EventParts {
     pub decode: fn(&Arc<StoredEvent>) -> Decoded,
     /// Decodes, and encodes again.
     pub rewrite: fn(&StoredEvent) -> Option<Metadata>,
+}
+
+/// The columns that an enum leaves out, as the derive resolved them.
+#[doc(hidden)]
+pub struct Except {
+    /// As their fields are written.
+    pub fields: &'static [&'static str],
+    /// Whether a column of the subject's entity is one of them. So is anything else, which can't be told from them.
+    pub is: fn(column: &dyn Any) -> bool,
+    /// Every other name that they go by: in the database, in JSON.
+    pub names: fn() -> Vec<&'static str>,
 }
 
 impl EventDescriptor {
@@ -164,9 +175,23 @@ impl EventDescriptor {
         self.parts.label
     }
 
-    /// The subject's columns that never come into an event: `subject(..., except(password, body))`.
+    /// The subject's columns that never come into an event, as their fields are written: `subject(..., except(password, body))`.
     pub fn except(&self) -> &'static [&'static str] {
-        self.parts.except
+        self.parts.except.as_ref().map_or(&[], |except| except.fields)
+    }
+
+    /// For the storage crate: whether the enum leaves this column of its subject out.
+    #[doc(hidden)]
+    pub fn leaves_out(&self, column: &dyn Any) -> bool {
+        self.parts.except.as_ref().is_some_and(|except| (except.is)(column))
+    }
+
+    /// Whether this is a name of a column that the enum leaves out, in whatever case.
+    pub(crate) fn leaves_out_name(&self, name: &str) -> bool {
+        let letters = |text: &str| text.replace(['_', '-', ' '], "").to_lowercase();
+        let name = letters(name);
+        let named = |except: &Except| (except.names)().iter().chain(except.fields).any(|column| letters(column) == name);
+        self.parts.except.as_ref().is_some_and(named)
     }
 
     /// The kinds of actor these events can have.

@@ -13,7 +13,7 @@ pub mod v1 {
     pub use inventory;
     pub use schemars;
 
-    pub use crate::event::EventParts;
+    pub use crate::event::{EventParts, Except};
     pub use crate::inbox::InboxParts;
     pub use crate::metadata::Metadata;
     pub use crate::names::Location;

@@ -79,6 +79,17 @@ pub enum RecordingError {
         /// Why.
         reason: String,
     },
+    /// A snapshot of a serialised value, of an enum that leaves columns out.
+    #[error(
+        "`{event}`, action `{action}`: the enum leaves columns out (`except(...)`), and a serialised value doesn't say which of its \
+         fields they are; use `.snapshot(&model)`, which goes by columns"
+    )]
+    SnapshotExcept {
+        /// The event enum.
+        event: &'static str,
+        /// The action.
+        action: &'static str,
+    },
 }
 
 /// Who did it, once that is said.
@@ -110,7 +121,7 @@ pub struct Draft {
     subject_id: KeyText,
     by: Option<By>,
     metadata: Result<Metadata, EncodeError>,
-    snapshot: Option<Result<Value, String>>,
+    snapshot: Option<Result<Value, RecordingError>>,
     context: Option<Metadata>,
     correlation_id: Option<String>,
     causation: Option<EventRef>,
@@ -221,26 +232,44 @@ impl<E: DomainEvent> Recording<E> {
         self
     }
 
-    /// The subject as it is now, kept with the event; without the columns that the enum leaves out, `except(...)`, in whatever case
-    /// serde writes them. One that serde renames altogether has to be left out by serde too, `#[serde(skip)]`.
-    pub fn snapshot(mut self, subject: &impl Serialize) -> Self {
-        let snapshot = serde_json::to_value(subject).map(|mut snapshot| {
-            if let Value::Object(columns) = &mut snapshot {
-                columns.retain(|name, _| !E::descriptor().except().iter().any(|column| is_column(name, column)));
-            }
-            snapshot
+    /// A snapshot of your own making, kept with the event as it serialises: a DTO, a `json!`. Of a SeaORM model the storage crate's
+    /// `.snapshot(&model)` makes one column by column.
+    ///
+    /// An enum that leaves columns out (`except(...)`) refuses it with [`RecordingError::SnapshotExcept`], since what serde made of a
+    /// value no longer says which column it came from.
+    pub fn snapshot_value(mut self, snapshot: &impl Serialize) -> Self {
+        let (event, action) = (self.draft.event, self.draft.action);
+        self.draft.snapshot = Some(if E::descriptor().except().is_empty() {
+            let snapshot = serde_json::to_value(snapshot);
+            snapshot.map_err(|error| RecordingError::Snapshot { event, action, reason: error.to_string() })
+        } else {
+            Err(RecordingError::SnapshotExcept { event, action })
         });
-        self.draft.snapshot = Some(snapshot.map_err(|error| error.to_string()));
         self
     }
 
-    /// What changed: each attribute's name, what it was and what it is; those of further calls come to it. Kept in the context, apart
-    /// from the metadata, and read by [`StoredEvent::changes`]; without the columns that the enum leaves out. The storage crate's `.changes(&before, &after)` finds
-    /// them by itself.
-    pub fn changed(mut self, changes: impl IntoIterator<Item = (impl Into<String>, Value, Value)>) -> Self {
+    /// For the storage crate: a snapshot in which columns were left out already.
+    #[doc(hidden)]
+    pub fn snapshot_of_columns(mut self, columns: Metadata) -> Self {
+        self.draft.snapshot = Some(Ok(Value::Object(columns)));
+        self
+    }
+
+    /// Changes of your own finding: each attribute's name, what it was and what it is; those of further calls are added. Kept in the
+    /// context, apart from the metadata, and read by [`StoredEvent::changes`]. The storage crate's `.changes(&before, &after)` finds
+    /// a model's.
+    ///
+    /// The names are taken as given. Those of columns that the enum leaves out (`except(...)`) are dropped, be it the field's name, the
+    /// column's or the one that serde writes.
+    pub fn changed(self, changes: impl IntoIterator<Item = (impl Into<String>, Value, Value)>) -> Self {
         let changes = changes.into_iter().map(|(name, from, to)| (name.into(), from, to));
-        let changes =
-            changes.filter(|(name, from, to)| from != to && !E::descriptor().except().contains(&name.as_str()));
+        self.changed_columns(changes.filter(|(name, ..)| !E::descriptor().leaves_out_name(name)))
+    }
+
+    /// For the storage crate: changes in which columns were left out already.
+    #[doc(hidden)]
+    pub fn changed_columns(mut self, changes: impl IntoIterator<Item = (String, Value, Value)>) -> Self {
+        let changes = changes.into_iter().filter(|(_, from, to)| from != to);
         let changes: Metadata =
             changes.map(|(name, from, to)| (name, serde_json::json!({"from": from, "to": to}))).collect();
         match self.draft.context.as_mut().and_then(|context| context.get_mut(context::CHANGES)) {
@@ -334,8 +363,7 @@ impl Draft {
             let problem = format!("is nested {nested} levels deep; {DEPTH_MAX} at most, or it could not be read back");
             return Err(RecordingError::BadText { event, action, what: "the metadata", problem });
         }
-        let snapshot =
-            self.snapshot.transpose().map_err(|reason| RecordingError::Snapshot { event, action, reason })?;
+        let snapshot = self.snapshot.transpose()?;
         // What the coarsest database keeps, so that an event reads back as it was recorded.
         let occurred_at = occurred_at.trunc_subsecs(6);
         let subject = SubjectRef { kind: self.subject.into(), id: self.subject_id.as_str().to_owned() };
@@ -369,12 +397,6 @@ impl Draft {
             attachments: self.attachments,
         })
     }
-}
-
-/// Whether a serialised field is this column, whatever `rename_all` made of its case: `passwordHash` is `password_hash`.
-fn is_column(name: &str, column: &str) -> bool {
-    let letters = |text: &str| text.replace(['_', '-'], "").to_lowercase();
-    letters(name) == letters(column)
 }
 
 /// When a throttle that begins now ends, if databases can store that.

@@ -77,6 +77,7 @@ pub mod __private;
 #[cfg(feature = "attachments")]
 mod attachments;
 mod backend;
+mod exact;
 mod feed;
 mod inbox;
 mod key;

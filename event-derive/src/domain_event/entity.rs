@@ -92,17 +92,26 @@ impl Entity {
                 );
             }
         }
-        Some(Self { path, name, name_span, label, except: except.get().unwrap_or_default() })
+        let except: Vec<Ident> = except.get().unwrap_or_default();
+        if let Some(label) = label.as_ref().filter(|label| except.contains(label)) {
+            errors.push(label, format!("`{label}` is left out by `except(...)`, and a label is shown wherever the event is"));
+        }
+        Some(Self { path, name, name_span, label, except })
     }
 
-    /// The columns left out, as they are stored.
+    /// The columns left out, as their fields are written.
     pub(super) fn except_texts(&self) -> impl Iterator<Item = String> {
         self.except.iter().map(|column| column.unraw().to_string())
     }
 
-    /// Every column that was named, as the entity's: naming it checks that it exists.
-    pub(super) fn named_columns(&self) -> impl Iterator<Item = TokenStream> {
-        self.label.iter().chain(&self.except).filter_map(|column| self.column(column))
+    /// The columns left out, as variants of the entity's enum of columns, each at its own place in the source.
+    pub(super) fn except_variants(&self) -> impl Iterator<Item = Ident> {
+        self.except.iter().filter_map(variant)
+    }
+
+    /// The label's column, as the entity's: naming it checks that it exists.
+    pub(super) fn label_column(&self) -> Option<TokenStream> {
+        self.column(self.label.as_ref()?)
     }
 
     /// The label as it is stored.
@@ -118,16 +127,21 @@ impl Entity {
             return None;
         }
         last.ident = Ident::new(COLUMN, label.span());
-        let variant = label.unraw().to_string().to_upper_camel_case();
-        // A column that is no identifier in this case was refused by the parser already.
-        let variant = syn::parse_str::<Ident>(&variant).ok()?;
-        path.segments.push(Ident::new(&variant.to_string(), label.span()).into());
+        path.segments.push(variant(label)?.into());
         Some(path.into_token_stream())
     }
 
     pub(super) fn is_same_type(&self, other: &Self) -> bool {
         self.path.to_token_stream().to_string() == other.path.to_token_stream().to_string()
     }
+}
+
+/// The variant that SeaORM makes of a field: `password_hash` → `PasswordHash`.
+fn variant(field: &Ident) -> Option<Ident> {
+    let variant = field.unraw().to_string().to_upper_camel_case();
+    // A column that is no identifier in this case was refused by the parser already.
+    let variant = syn::parse_str::<Ident>(&variant).ok()?;
+    Some(Ident::new(&variant.to_string(), field.span()))
 }
 
 /// `except(password, body)`

@@ -7,6 +7,7 @@ use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 use syn::Ident;
 use syn::ext::IdentExt as _;
+use syn::spanned::Spanned as _;
 
 use super::ast::{Event, Variant};
 use super::entity::Entity;
@@ -212,7 +213,7 @@ fn descriptor(event: &Event, whole: bool) -> TokenStream {
     };
     let subject = event.subject.as_ref().map_or("", |subject| subject.name.as_str());
     let label = option(event.subject.as_ref().and_then(Entity::label_text));
-    let except = event.subject.iter().flat_map(Entity::except_texts);
+    let except = except(event, whole);
     let actors = event.actors.iter().map(|actor| {
         let (name, label, path) = (&actor.name, option(actor.label_text()), &actor.path);
         quote!(#krate::ActorDescriptor::new(#name, #label, #v1::TypeId::of::<#path>))
@@ -242,7 +243,7 @@ fn descriptor(event: &Event, whole: bool) -> TokenStream {
             table: #table,
             subject: #subject,
             label: #label,
-            except: &[#(#except),*],
+            except: #except,
             actors: &[#(#actors),*],
             actions: &[#(#actions),*],
             location: #location,
@@ -252,6 +253,33 @@ fn descriptor(event: &Event, whole: bool) -> TokenStream {
             rewrite: #v1::rewrite::<#ident>,
         });
         &__DESCRIPTOR
+    }
+}
+
+/// The columns left out, by the variants that SeaORM has for them: an unknown one is an error where it stands.
+fn except(event: &Event, whole: bool) -> TokenStream {
+    let Some(subject) = event.subject.as_ref().filter(|subject| whole && !subject.except.is_empty()) else {
+        return quote!(::core::option::Option::None);
+    };
+    let krate = &event.krate;
+    let v1 = quote!(#krate::__private::v1);
+    let sea = quote!(::event_sea_orm::__private::v1);
+    let path = &subject.path;
+    let column = quote_spanned!(path.span()=> <#path as #sea::sea_orm::EntityTrait>::Column);
+    let (fields, variants) = (subject.except_texts(), subject.except_variants());
+    let variants: Vec<_> = variants.map(|variant| quote_spanned!(variant.span()=> __Column::#variant)).collect();
+    quote! {
+        ::core::option::Option::Some({
+            type __Column = #column;
+            #v1::Except {
+                fields: &[#(#fields),*],
+                is: |__column| match __column.downcast_ref::<__Column>() {
+                    ::core::option::Option::Some(__column) => ::core::matches!(__column, #(#variants)|*),
+                    ::core::option::Option::None => true,
+                },
+                names: || #sea::column_names(&[#(#variants),*]),
+            }
+        })
     }
 }
 
@@ -283,13 +311,13 @@ fn relations(event: &Event) -> TokenStream {
     }
 }
 
-/// Names each column that was named, so that a typo is an error there.
+/// Names the column of each label, so that a typo is an error there.
 fn label_checks(event: &Event) -> TokenStream {
     event
         .subject
         .iter()
         .chain(&event.actors)
-        .flat_map(Entity::named_columns)
+        .filter_map(Entity::label_column)
         .map(|column| quote!(const _: fn() = || { let _ = #column; };))
         .collect()
 }

@@ -3,7 +3,7 @@
 mod all;
 pub(crate) mod attach;
 mod batch;
-mod changes;
+pub(crate) mod changes;
 mod counted;
 mod error;
 pub(crate) mod insert;
@@ -17,7 +17,7 @@ use sea_orm::{ConnectionTrait, ModelTrait, TransactionTrait};
 
 pub use all::{Changed, DeleteAll, EntityEvents, UpdateAll};
 pub use batch::Batch;
-pub use changes::RecordChanges;
+pub use changes::{RecordChanges, column_names};
 pub use error::{AttachmentRefusal, RecordError};
 pub use many::record_many;
 

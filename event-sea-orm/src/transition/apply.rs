@@ -2,7 +2,7 @@
 
 use chrono::Utc;
 use event_core::{Draft, EventRef, NewEvent, Recording, Saved};
-use sea_orm::sea_query::{Expr, sea_value_to_json_value};
+use sea_orm::sea_query::Expr;
 use sea_orm::{
     ColumnTrait as _, Condition, ConnectionTrait, DbErr, EntityName as _, EntityTrait, IdenStatic as _, Iterable as _,
     ModelTrait as _, PrimaryKeyToColumn as _, QueryFilter as _, QuerySelect as _, TransactionTrait, Value,
@@ -10,6 +10,7 @@ use sea_orm::{
 
 use super::{ColumnOf, ModelOf, StateMachine, StateTransition, TransitionError, Transitioned, state};
 use crate::backend::{Dialect, dialect};
+use crate::record::changes::differences;
 use crate::record::{RecordError, one, whole};
 use crate::wake;
 
@@ -40,10 +41,9 @@ where
     let mut set = vec![(column::<S>(), to.into())];
     set.extend(also);
     let model = changed::<S>(&before, &set, transition)?;
-    let changes = set.iter().map(|(column, value)| {
-        (column.as_str(), sea_value_to_json_value(&before.get(*column)), sea_value_to_json_value(value))
-    });
-    let event = Draft::from(recording.changed(changes)).finish(Utc::now()).map_err(RecordError::from)?;
+    let after = set.iter().map(|(column, _)| (*column, model.get(*column)));
+    let changes = differences::<S::Event, _>(&before, after);
+    let event = Draft::from(recording.changed_columns(changes)).finish(Utc::now()).map_err(RecordError::from)?;
     let step = Step { transition, from, key: key::<S>(&before), set };
 
     let dialect = dialect(conn.get_database_backend()).map_err(RecordError::from)?;

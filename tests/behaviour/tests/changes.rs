@@ -19,7 +19,7 @@ on_every_database! {
 mod account {
     use sea_orm::entity::prelude::*;
 
-    #[derive(Clone, Debug, PartialEq, DeriveEntityModel, serde::Serialize)]
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
     #[sea_orm(table_name = "accounts")]
     pub struct Model {
         #[sea_orm(primary_key)]
@@ -130,8 +130,4 @@ async fn a_snapshot_lacks_what_is_left_out(db: &TestDb) {
     let snapshot = newest(db).await.snapshot.clone().unwrap();
     let keys: Vec<_> = snapshot.as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(keys, ["active", "email", "id", "logins", "since"]);
-    // In whatever case serde writes them.
-    let renamed = json!({"passwordHash": "secret", "Biography": "long", "password-hash": "secret", "email": "a"});
-    account.record(edited()).snapshot(&renamed).by_system().save(&**db).await.unwrap();
-    assert_eq!(newest(db).await.snapshot, Some(json!({"email": "a"})));
 }

@@ -213,7 +213,7 @@ async fn what_is_recorded_is_read_back(db: &TestDb) {
         .correlation("c-1")
         .context("request_id", "r-1")
         .caused_by(EventRef::new("events", 7))
-        .snapshot(&serde_json::json!({"title": "Broken"}))
+        .snapshot_value(&serde_json::json!({"title": "Broken"}))
         .key("k-1")
         .save(&**db)
         .await

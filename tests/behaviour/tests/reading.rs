@@ -83,7 +83,7 @@ async fn what_is_delivered_is_what_the_feed_shows(db: &TestDb) {
     issue
         .record(IssueEvent::Created)
         .by(&ada)
-        .snapshot(&json!({"title": issue.title, "n": [1, 2.5]}))
+        .snapshot_value(&json!({"title": issue.title, "n": [1, 2.5]}))
         .save(&**db)
         .await
         .unwrap();

@@ -55,7 +55,7 @@ async fn an_event_reads_back_as_it_was_recorded(db: &TestDb) {
         .caused_by(EventRef::new("audit_events", 9))
         .context("ip", "::1")
         .context("deep", json!({"a": [1, null]}))
-        .snapshot(&json!([1, "two"]))
+        .snapshot_value(&json!([1, "two"]))
         .save(&**db)
         .await
         .unwrap();

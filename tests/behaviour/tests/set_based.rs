@@ -122,7 +122,7 @@ async fn deleted_rows_are_recorded_as_they_were(db: &TestDb) {
     let issues = issues(db, &["a", "b", "a"]).await;
     let deleted = issue::Entity::delete_all()
         .filter(issue::Column::Title.eq("a"))
-        .record(&**db, |row| row.record(IssueEvent::Closed).by_system().snapshot(&row.title));
+        .record(&**db, |row| row.record(IssueEvent::Closed).by_system().snapshot_value(&row.title));
     let mut deleted = deleted.await.unwrap();
     deleted.rows.sort_by_key(|row| row.id);
     assert_eq!(deleted.rows, [issues[0].clone(), issues[2].clone()]);

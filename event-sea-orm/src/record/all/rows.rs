@@ -1,7 +1,7 @@
 //! Rows of any entity: by their keys, and how they differ.
 
 use event_core::{Draft, Saved};
-use sea_orm::sea_query::{Expr, ExprTrait as _, sea_value_to_json_value};
+use sea_orm::sea_query::{Expr, ExprTrait as _};
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DbBackend, DbErr, EntityTrait, Iterable as _, ModelTrait, Order,
     PrimaryKeyToColumn as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, Select,
@@ -9,6 +9,7 @@ use sea_orm::{
 
 use super::super::{RecordError, many};
 use crate::backend::{Dialect, Trouble};
+use crate::exact;
 
 /// How many rows a statement names by their keys.
 pub(super) const CHUNK: usize = 500;
@@ -31,7 +32,7 @@ pub(super) fn are<E: EntityTrait>(rows: &[E::Model]) -> Condition {
 
 /// A row's key, to be compared.
 pub(super) fn key<E: EntityTrait>(row: &E::Model) -> String {
-    let values: Vec<_> = keys::<E>().map(|column| sea_value_to_json_value(&row.get(column)).to_string()).collect();
+    let values: Vec<_> = keys::<E>().map(|column| exact::json(&row.get(column)).to_string()).collect();
     values.join(" ")
 }
 
