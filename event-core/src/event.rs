@@ -190,7 +190,8 @@ impl EventDescriptor {
     pub(crate) fn leaves_out_name(&self, name: &str) -> bool {
         let letters = |text: &str| text.replace(['_', '-', ' '], "").to_lowercase();
         let name = letters(name);
-        let named = |except: &Except| (except.names)().iter().chain(except.fields).any(|column| letters(column) == name);
+        let named =
+            |except: &Except| (except.names)().iter().chain(except.fields).any(|column| letters(column) == name);
         self.parts.except.as_ref().is_some_and(named)
     }
 

@@ -38,7 +38,10 @@ pub(crate) fn json(value: &Value) -> Json {
         Value::ChronoDateTimeWithTimeZone(value) => value.map(|value| value.to_rfc3339_opts(FRACTION, true)).into(),
         #[cfg(feature = "postgres")]
         Value::Array(_, value) => value.as_ref().map_or(Json::Null, |items| items.iter().map(json).collect()),
-        #[allow(unreachable_patterns, reason = "which types there are more is up to the features that the program has SeaORM built with")]
+        #[allow(
+            unreachable_patterns,
+            reason = "which types there are more is up to the features that the program has SeaORM built with"
+        )]
         other => optional(other),
     }
 }
@@ -81,7 +84,7 @@ fn optional(value: &Value) -> Json {
     let debug = format!("{value:?}");
     let variant = debug.split_once('(').map_or("", |(variant, _)| variant);
     match variant {
-        "Vector" => serde_json::from_str(text).unwrap_or_else(|_| text.into()),
+        "Vector" => serde_json::from_str::<Vec<f64>>(text).map_or_else(|_| text.into(), Json::from),
         "TimeTime" | "TimeDateTime" | "TimeDateTimeWithTimeZone" => {
             let inner = debug[variant.len()..].strip_prefix("(Some(").and_then(|inner| inner.strip_suffix("))"));
             inner.and_then(time_of_day).unwrap_or_else(|| text.to_owned()).into()

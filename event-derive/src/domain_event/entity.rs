@@ -94,7 +94,10 @@ impl Entity {
         }
         let except: Vec<Ident> = except.get().unwrap_or_default();
         if let Some(label) = label.as_ref().filter(|label| except.contains(label)) {
-            errors.push(label, format!("`{label}` is left out by `except(...)`, and a label is shown wherever the event is"));
+            errors.push(
+                label,
+                format!("`{label}` is left out by `except(...)`, and a label is shown wherever the event is"),
+            );
         }
         Some(Self { path, name, name_span, label, except })
     }

@@ -181,7 +181,8 @@ async fn what_is_not_left_out_is_kept(db: &TestDb) {
 
 async fn names_of_columns_left_out_are_dropped(db: &TestDb) {
     let vault = vault(db).await;
-    let names = ["password_hash", "pw", "PasswordHash", "PASSWORD-HASH", "apiKey", "x-y", "sessionToken", "code", "type"];
+    let names =
+        ["password_hash", "pw", "PasswordHash", "PASSWORD-HASH", "apiKey", "x-y", "sessionToken", "code", "type"];
     let changes = names.map(|name| (name, json!("secret-1"), json!("secret-2")));
     let recording = vault.record(VaultEvent::Moved).changed(changes).changed([("tags", json!(1), json!(2))]);
     recording.by_system().save(&**db).await.unwrap();
