@@ -5,7 +5,7 @@
 use behaviour::{TestDb, on_every_database};
 use event_core::RecordingError;
 use event_sea_orm::prelude::*;
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, ConnectionTrait, EntityTrait, IntoActiveModel, Schema};
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, ConnectionTrait, IntoActiveModel, Schema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use vault::{Column, Status, StatusTransitions as _};
