@@ -2,14 +2,15 @@
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use futures_util::FutureExt;
 use futures_util::future::Either;
 
 use super::plan::Plan;
+use super::shared::drop_guarded;
 use crate::context;
 use crate::inbox::{Attempt, Delivery, ErrorKind, InboxError, InboxResult, LoadedEvent, Outcome, Place, States};
 
@@ -70,7 +71,7 @@ fn filtered() -> InboxResult {
 fn is_wanted(plan: &Plan, delivery: &Delivery<'_>) -> Result<bool, InboxError> {
     for when in plan.descriptor.parts.when {
         let answer = std::panic::catch_unwind(AssertUnwindSafe(|| when(delivery)));
-        if !answer.map_err(|panic| panicked(&*panic))?? {
+        if !answer.map_err(panicked)?? {
             return Ok(false);
         }
     }
@@ -79,7 +80,8 @@ fn is_wanted(plan: &Plan, delivery: &Delivery<'_>) -> Result<bool, InboxError> {
 
 async fn call(plan: &Plan, delivery: &Delivery<'_>) -> InboxResult {
     // The call itself runs none of the user's code; the future it gives does.
-    let call = AssertUnwindSafe((plan.descriptor.parts.call)(delivery)).catch_unwind();
+    let call = DropGuarded(Some((plan.descriptor.parts.call)(delivery)));
+    let call = AssertUnwindSafe(call).catch_unwind();
     let handler = if plan.takes_batch {
         Either::Left(context::handling_batch(plan.name(), call))
     } else {
@@ -101,14 +103,35 @@ async fn call(plan: &Plan, delivery: &Delivery<'_>) -> InboxResult {
             }
         }
     };
-    ended.unwrap_or_else(|panic| Err(panicked(&*panic)))
+    ended.unwrap_or_else(|panic| Err(panicked(panic)))
 }
 
-fn panicked(panic: &(dyn Any + Send)) -> InboxError {
+fn panicked(panic: Box<dyn Any + Send>) -> InboxError {
     let message = panic
         .downcast_ref::<&str>()
         .map(|text| (*text).to_owned())
         .or_else(|| panic.downcast_ref::<String>().cloned())
         .unwrap_or_else(|| "a panic without a text".to_owned());
+    drop_guarded(panic);
     InboxError::of_kind(ErrorKind::Panic, format!("the handler panicked: {message}"))
+}
+
+/// A handler's future, whose destructor may panic where it is dropped unfinished (a time-out).
+struct DropGuarded<F>(Option<F>);
+
+impl<F: Future + Unpin> Future for DropGuarded<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        match &mut self.0 {
+            Some(future) => Pin::new(future).poll(context),
+            None => Poll::Pending,
+        }
+    }
+}
+
+impl<F> Drop for DropGuarded<F> {
+    fn drop(&mut self) {
+        drop_guarded(self.0.take());
+    }
 }

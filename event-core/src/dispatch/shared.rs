@@ -157,8 +157,18 @@ impl UnknownNames {
 
 /// Runs a hook of the user's: its panic must not end the lane, or the watchdog, that tells it something.
 pub(crate) fn guarded(name: &'static str, hook: impl FnOnce()) {
-    if std::panic::catch_unwind(AssertUnwindSafe(hook)).is_err() {
+    if let Err(panic) = std::panic::catch_unwind(AssertUnwindSafe(hook)) {
         tracing::error!(hook = name, "the dispatcher's hook panicked");
+        drop_guarded(panic);
+    }
+}
+
+/// Drops what is the user's: a panic of its destructor must not end the lane.
+pub(crate) fn drop_guarded<T>(value: T) {
+    if let Err(second) = std::panic::catch_unwind(AssertUnwindSafe(|| drop(value))) {
+        tracing::error!("a destructor of a handler's value panicked");
+        // Its destructor may panic as well, and so on for ever.
+        std::mem::forget(second);
     }
 }
 

@@ -199,6 +199,20 @@ impl Storage for MemoryLog {
         Ok(rows.into_iter().map(|failure| DueFailure { event: event(&failure).map(Ok), failure }).collect())
     }
 
+    async fn bound_retries(
+        &self,
+        inbox: &str,
+        now: DateTime<Utc>,
+        latest: &(dyn Fn(u32) -> DateTime<Utc> + Sync),
+    ) -> Result<(), StorageError> {
+        for row in self.lock().failures.values_mut() {
+            if row.key.inbox == inbox && row.state == FailureState::Retrying && row.last_failed_at > now {
+                row.next_attempt_at = row.next_attempt_at.map(|due| due.min(latest(row.attempts)));
+            }
+        }
+        Ok(())
+    }
+
     async fn next_due(&self, inboxes: &[String]) -> Result<Vec<(String, DateTime<Utc>)>, StorageError> {
         let state = self.lock();
         let due = |inbox: &String| {

@@ -288,6 +288,15 @@ pub trait Storage: Send + Sync + 'static {
         limit: u64,
     ) -> impl Future<Output = Result<Vec<DueFailure>, StorageError>> + Send;
 
+    /// Bounds when the retries are due that a worker whose clock is ahead of `now` wrote (their last failure is later than `now`):
+    /// `latest` gives the latest time, by the attempts begun so far. Other rows stay as they are.
+    fn bound_retries(
+        &self,
+        inbox: &str,
+        now: DateTime<Utc>,
+        latest: &(dyn Fn(u32) -> DateTime<Utc> + Sync),
+    ) -> impl Future<Output = Result<(), StorageError>> + Send;
+
     /// When each inbox's next failure row is due; inboxes without one are left out.
     fn next_due(
         &self,

@@ -160,6 +160,7 @@ pub(crate) fn system() -> Vec<String> {
     saves bigint NOT NULL,
     owner varchar(64) NULL,
     lease_until datetime(6) NULL,
+    leased_at datetime(6) NULL,
     paused_at datetime(6) NULL,
     paused_until datetime(6) NULL,
     paused_why text NULL,

@@ -140,6 +140,7 @@ pub(crate) fn system() -> Vec<String> {
     saves bigint NOT NULL,
     owner varchar(64) NULL,
     lease_until timestamptz NULL,
+    leased_at timestamptz NULL,
     paused_at timestamptz NULL,
     paused_until timestamptz NULL,
     paused_why text NULL,

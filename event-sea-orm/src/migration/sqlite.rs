@@ -106,6 +106,7 @@ pub(crate) fn system() -> Vec<String> {
     saves bigint NOT NULL,
     owner varchar(64) NULL,
     lease_until timestamp_with_timezone_text NULL,
+    leased_at timestamp_with_timezone_text NULL,
     paused_at timestamp_with_timezone_text NULL,
     paused_until timestamp_with_timezone_text NULL,
     paused_why text NULL,

@@ -15,6 +15,10 @@ use super::SeaStorage;
 use crate::backend::Sql;
 use crate::row::integer;
 
+/// By how much the database's clock may be set back before leases that were given earlier count as over. A smaller step only
+/// lengthens them by itself.
+const CLOCK_STEP: Duration = Duration::from_secs(10);
+
 impl SeaStorage {
     /// Makes the cursors that are missing; writes nothing if none is.
     pub(super) async fn place_cursors(&self, wishes: &[Wish]) -> Result<(), StorageError> {
@@ -98,7 +102,8 @@ impl SeaStorage {
         inbox: &str,
     ) -> Result<bool, StorageError> {
         let mut sql = self.sql()?;
-        sql.push("SELECT epoch, CASE WHEN owner <> ").bind(owner).push(" AND lease_until > ").push(&self.clock(0)?);
+        sql.push("SELECT epoch, CASE WHEN ");
+        self.push_held(&mut sql, owner)?;
         sql.push(" THEN 1 ELSE 0 END AS held FROM event_cursors WHERE inbox = ").bind(inbox).push(" ORDER BY log");
         sql.push(self.known_dialect()?.lock_rows(false));
         let free = self.query(transaction, sql).await?;
@@ -118,8 +123,19 @@ impl SeaStorage {
         }
         let mut sql = self.sql()?;
         sql.push("UPDATE event_cursors SET epoch = ").bind(epoch + 1).push(", owner = ").bind(owner);
-        sql.push(", lease_until = ").push(&self.clock(lease.as_millis())?).push(" WHERE inbox = ").bind(inbox);
+        sql.push(", lease_until = ").push(&self.clock(lease.as_millis())?);
+        sql.push(", leased_at = ").push(&self.clock(0)?).push(" WHERE inbox = ").bind(inbox);
         Ok(self.execute(transaction, sql).await? > 0)
+    }
+
+    /// Pushes the condition that another owner holds the row: its lease is not over.
+    ///
+    /// A lease that was given in the future is over too: the database's clock was set back since, and the lease would last for as
+    /// long as the jump. A living owner notices at its next renewal or save, as after any takeover.
+    fn push_held(&self, sql: &mut Sql<'_>, owner: &str) -> Result<(), StorageError> {
+        sql.push("owner <> ").bind(owner).push(" AND lease_until > ").push(&self.clock(0)?);
+        sql.push(" AND (leased_at IS NULL OR leased_at <= ").push(&self.clock(CLOCK_STEP.as_millis())?).push(")");
+        Ok(())
     }
 
     async fn load(&self, transaction: &DatabaseTransaction, inbox: &str) -> Result<Claimed, StorageError> {
@@ -229,6 +245,7 @@ impl SeaStorage {
         }
         let mut sql = self.sql()?;
         sql.push("UPDATE event_cursors SET lease_until = ").push(&self.clock(lease.as_millis())?);
+        sql.push(", leased_at = ").push(&self.clock(0)?);
         ours(&mut sql);
         self.execute(transaction, sql).await?;
         Ok(still)
@@ -236,7 +253,7 @@ impl SeaStorage {
 
     pub(super) async fn release_lease(&self, owner: &str, inbox: &str, epoch: i64) -> Result<(), StorageError> {
         let mut sql = self.sql()?;
-        sql.push("UPDATE event_cursors SET owner = NULL, lease_until = NULL WHERE inbox = ").bind(inbox);
+        sql.push("UPDATE event_cursors SET owner = NULL, lease_until = NULL, leased_at = NULL WHERE inbox = ").bind(inbox);
         sql.push(" AND owner = ").bind(owner).push(" AND epoch = ").bind(epoch);
         self.execute(&self.own().await?, sql).await?;
         Ok(())

@@ -69,6 +69,30 @@ impl SeaStorage {
         Ok(events)
     }
 
+    pub(super) async fn bound_due_times(
+        &self,
+        inbox: &str,
+        now: DateTime<Utc>,
+        latest: &(dyn Fn(u32) -> DateTime<Utc> + Sync),
+    ) -> Result<(), StorageError> {
+        let from_the_future = |sql: &mut Sql<'_>| {
+            sql.push(" WHERE inbox = ").bind(inbox).push(" AND state = 'retrying' AND last_failed_at > ").bind(now);
+        };
+        let mut sql = self.sql()?;
+        sql.push("SELECT DISTINCT attempts FROM event_failures");
+        from_the_future(&mut sql);
+        for row in self.query(&self.own().await?, sql).await? {
+            let attempts = self.number(&row, "attempts")?;
+            let due = latest(u32::try_from(attempts).unwrap_or(u32::MAX));
+            let mut sql = self.sql()?;
+            sql.push("UPDATE event_failures SET next_attempt_at = ").bind(due);
+            from_the_future(&mut sql);
+            sql.push(" AND attempts = ").bind(attempts).push(" AND next_attempt_at > ").bind(due);
+            self.execute(&self.own().await?, sql).await?;
+        }
+        Ok(())
+    }
+
     pub(super) async fn next_due_times(
         &self,
         inboxes: &[String],

@@ -271,6 +271,15 @@ impl Storage for SeaStorage {
         self.due_failures(inbox, now, limit).await
     }
 
+    async fn bound_retries(
+        &self,
+        inbox: &str,
+        now: DateTime<Utc>,
+        latest: &(dyn Fn(u32) -> DateTime<Utc> + Sync),
+    ) -> Result<(), StorageError> {
+        self.bound_due_times(inbox, now, latest).await
+    }
+
     async fn next_due(&self, inboxes: &[String]) -> Result<Vec<(String, DateTime<Utc>)>, StorageError> {
         self.next_due_times(inboxes).await
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use behaviour::models::IssueEvent;
 use behaviour::raw::RawFailure;
 use behaviour::seen::Seen;
-use behaviour::worker::Worker;
+use behaviour::worker::{Worker, until};
 use behaviour::{TestDb, on_every_database};
 use event_core::dispatch::Blocked;
 use event_core::storage::{PauseChange, Save, Storage, StorageErrorKind, Wish};
@@ -19,6 +19,9 @@ use event_sea_orm::prelude::*;
 on_every_database! {
     an_inbox_has_one_owner_at_a_time
     a_lease_that_ran_out_is_taken_over
+    a_lease_of_a_clock_that_was_set_back_is_over
+    a_worker_whose_clock_was_set_back_keeps_its_inboxes_or_is_fenced_off
+    retries_of_a_worker_whose_clock_was_ahead_are_bounded
     a_worker_that_stops_gives_its_inboxes_up_at_once
     the_old_owner_is_fenced_off
     a_save_that_was_applied_unseen_is_not_repeated
@@ -90,6 +93,87 @@ async fn a_lease_that_ran_out_is_taken_over(db: &TestDb) {
     let worker = Worker::start(dispatcher);
     seen.wait_for(2).await;
     worker.stop().await;
+}
+
+/// As after the database's clock was set back to today: the leases given before are of the year 2099.
+async fn set_clock_back(db: &TestDb) {
+    let (given, until) = (db.time("2099-01-01T00:00:00+00:00"), db.time("2099-01-01T00:00:03+00:00"));
+    let sql = format!("UPDATE event_cursors SET leased_at = {given}, lease_until = {until} WHERE owner IS NOT NULL");
+    db.sql(&sql).await.unwrap();
+}
+
+async fn a_lease_of_a_clock_that_was_set_back_is_over(db: &TestDb) {
+    let seen = Seen::default();
+    record(db, 1).await;
+    let storage = SeaStorage::from(&**db);
+    let dispatcher = builder(db, &seen).build().unwrap();
+    dispatcher.register().await.unwrap();
+    let lost = storage.claim("dead", Duration::from_secs(3), &[wish()], chrono::Utc::now()).await.unwrap().remove(0);
+    assert_eq!(dispatcher.drain().await.unwrap().held_elsewhere, ["counted"]);
+    set_clock_back(db).await;
+    assert_eq!(dispatcher.drain().await.unwrap().held_elsewhere, [""; 0]);
+    assert_eq!(seen.lines().len(), 2);
+    let held = [("counted".to_owned(), lost.epoch)];
+    assert_eq!(storage.renew("dead", Duration::from_secs(3), &held).await.unwrap().len(), 0, "it has lost the inbox");
+    // A renewal writes when it was given, and a release forgets it.
+    let held = storage.claim("other", Duration::from_secs(3_600), &[wish()], chrono::Utc::now()).await.unwrap().remove(0);
+    set_clock_back(db).await;
+    let held = [("counted".to_owned(), held.epoch)];
+    assert_eq!(storage.renew("other", Duration::from_secs(3_600), &held).await.unwrap(), ["counted"]);
+    assert_eq!(dispatcher.drain().await.unwrap().held_elsewhere, ["counted"]);
+    storage.release("other", "counted", held[0].1).await.unwrap();
+    assert_eq!(db.number("SELECT count(*) FROM event_cursors WHERE leased_at IS NOT NULL").await, 0);
+}
+
+async fn a_worker_whose_clock_was_set_back_keeps_its_inboxes_or_is_fenced_off(db: &TestDb) {
+    let (one, other) = (Seen::default(), Seen::default());
+    let first = Worker::start(builder(db, &one).build().unwrap());
+    record(db, 1).await;
+    one.wait_for(2).await;
+    set_clock_back(db).await;
+    // The first one renews within a second, or the second one takes the inbox over: each event is handled once.
+    let second = Worker::start(builder(&db.another(1).await, &other).build().unwrap());
+    for _ in 0..20 {
+        record(db, 1).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    until("all is handled", async || one.lines().len() + other.lines().len() >= 42).await;
+    let year = db.number("SELECT count(*) FROM event_cursors WHERE lease_until > '2098-01-01 00:00:00'").await;
+    assert_eq!(year, 0, "whoever has it has a lease of today");
+    first.stop().await;
+    second.stop().await;
+}
+
+async fn retries_of_a_worker_whose_clock_was_ahead_are_bounded(db: &TestDb) {
+    let seen = Seen::default();
+    record(db, 3).await;
+    let now = chrono::Utc::now();
+    let clock = Clock::manual(now);
+    let dispatcher = builder(db, &seen).clock(clock.clone()).build().unwrap();
+    dispatcher.register().await.unwrap();
+    db.sql("UPDATE event_cursors SET high = 3, ceiling = 3").await.unwrap();
+    for id in 1..=3 {
+        let row = RawFailure {
+            inbox: "counted",
+            log: "events",
+            id,
+            attempts: 1,
+            next_attempt_at: Some("2099-01-01T00:00:01+00:00"),
+            started_at: None,
+        };
+        row.write(db).await;
+    }
+    // The second one was written by a clock that is right: its handler asked for the wait. The third one is snoozed.
+    let future = db.time("2099-01-01T00:00:00+00:00");
+    db.sql(&format!("UPDATE event_failures SET last_failed_at = {future} WHERE event_id <> 2")).await.unwrap();
+    db.sql("UPDATE event_failures SET state = 'snoozed' WHERE event_id = 3").await.unwrap();
+    dispatcher.drain().await.unwrap();
+    assert_eq!(seen.lines().len(), 0, "it waits as long as its attempts ask for");
+    // The first attempt's wait, with the longest jitter.
+    clock.advance(Duration::from_secs(2));
+    dispatcher.drain().await.unwrap();
+    assert_eq!(seen.lines(), ["1 #2 begins", "1 #2 ends"]);
+    assert_eq!(db.rows("SELECT event_id FROM event_failures ORDER BY event_id").await, ["2", "3"]);
 }
 
 async fn a_worker_that_stops_gives_its_inboxes_up_at_once(db: &TestDb) {

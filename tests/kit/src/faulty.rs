@@ -43,6 +43,7 @@ pub enum Call {
     OpenFailures,
     Waiting,
     Wake,
+    BoundRetries,
     /// Asks for the newest id.
     Newest,
 }
@@ -506,6 +507,16 @@ impl Storage for Faulty {
     async fn due(&self, inbox: &str, now: DateTime<Utc>, limit: u64) -> Result<Vec<DueFailure>, StorageError> {
         let fault = self.enter(Call::Due).await?;
         acknowledge(Call::Due, fault, self.inner.due(inbox, now, limit).await)
+    }
+
+    async fn bound_retries(
+        &self,
+        inbox: &str,
+        now: DateTime<Utc>,
+        latest: &(dyn Fn(u32) -> DateTime<Utc> + Sync),
+    ) -> Result<(), StorageError> {
+        let fault = self.enter(Call::BoundRetries).await?;
+        acknowledge(Call::BoundRetries, fault, self.inner.bound_retries(inbox, now, latest).await)
     }
 
     async fn next_due(&self, inboxes: &[String]) -> Result<Vec<(String, DateTime<Utc>)>, StorageError> {

@@ -31,6 +31,7 @@ use super::filter::Interest;
 use super::plan::Plan;
 use super::report::Counters;
 use super::shared::Shared;
+use super::verdict::later;
 use super::watchdog::Slot;
 use crate::inbox::{InboxResult, LoadedEvent};
 use crate::names::LogName;
@@ -136,6 +137,10 @@ impl<S: Storage> Lane<S> {
         let order =
             if plan.descriptor.settings().ordered { Some(load_order(&shared, &plan, &logs).await?) } else { None };
         waiting::wake_known(&shared, &plan, &logs).await?;
+        let now = shared.clock.now();
+        let policy = plan.descriptor.settings().retry;
+        let latest = move |attempts| later(now, policy.wait(attempts, 1.0));
+        shared.storage.bound_retries(plan.name(), now, &latest).await?;
         let next_due = next_due(&shared.storage, plan.name()).await?;
         let settings = BreakerSettings {
             after: plan.descriptor.settings().pause_after,

@@ -266,6 +266,15 @@ impl Storage for Tortured {
         self.seen("due", self.inner.due(inbox, now, limit).await)
     }
 
+    async fn bound_retries(
+        &self,
+        inbox: &str,
+        now: DateTime<Utc>,
+        latest: &(dyn Fn(u32) -> DateTime<Utc> + Sync),
+    ) -> Result<(), StorageError> {
+        self.seen("bound_retries", self.inner.bound_retries(inbox, now, latest).await)
+    }
+
     async fn next_due(&self, inboxes: &[String]) -> Result<Vec<(String, DateTime<Utc>)>, StorageError> {
         self.seen("next_due", self.inner.next_due(inboxes).await)
     }
