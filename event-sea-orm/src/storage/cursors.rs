@@ -253,7 +253,8 @@ impl SeaStorage {
 
     pub(super) async fn release_lease(&self, owner: &str, inbox: &str, epoch: i64) -> Result<(), StorageError> {
         let mut sql = self.sql()?;
-        sql.push("UPDATE event_cursors SET owner = NULL, lease_until = NULL, leased_at = NULL WHERE inbox = ").bind(inbox);
+        sql.push("UPDATE event_cursors SET owner = NULL, lease_until = NULL, leased_at = NULL WHERE inbox = ")
+            .bind(inbox);
         sql.push(" AND owner = ").bind(owner).push(" AND epoch = ").bind(epoch);
         self.execute(&self.own().await?, sql).await?;
         Ok(())

@@ -116,7 +116,8 @@ async fn a_lease_of_a_clock_that_was_set_back_is_over(db: &TestDb) {
     let held = [("counted".to_owned(), lost.epoch)];
     assert_eq!(storage.renew("dead", Duration::from_secs(3), &held).await.unwrap().len(), 0, "it has lost the inbox");
     // A renewal writes when it was given, and a release forgets it.
-    let held = storage.claim("other", Duration::from_secs(3_600), &[wish()], chrono::Utc::now()).await.unwrap().remove(0);
+    let held =
+        storage.claim("other", Duration::from_secs(3_600), &[wish()], chrono::Utc::now()).await.unwrap().remove(0);
     set_clock_back(db).await;
     let held = [("counted".to_owned(), held.epoch)];
     assert_eq!(storage.renew("other", Duration::from_secs(3_600), &held).await.unwrap(), ["counted"]);
