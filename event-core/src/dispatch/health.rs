@@ -130,6 +130,9 @@ pub struct LogHealth {
     pub in_flight: u64,
     /// The oldest of the missing ids.
     pub oldest_hole: Option<OldestHole>,
+    /// The lowest id of an event that was inserted with an id that the log did not give out, as of the last third of a lease. Such
+    /// an event is not delivered; recording fails once the log's own ids get there.
+    pub foreign_id: Option<i64>,
 }
 
 /// The oldest missing id of a log, for one inbox.
@@ -145,10 +148,13 @@ pub struct OldestHole {
 }
 
 impl Health {
-    /// Whether it runs and nothing is wrong: the database answers, and no inbox is paused or reloading. How far behind an
-    /// inbox may be is for the caller to say.
+    /// Whether it runs and nothing is wrong: the database answers, no inbox is paused or reloading, and no log holds an event with an
+    /// id from elsewhere ([`LogHealth::foreign_id`]). How far behind an inbox may be is for the caller to say.
     pub fn is_well(&self) -> bool {
-        let well = |inbox: &InboxHealth| matches!(inbox.state, InboxState::Running | InboxState::HeldElsewhere);
+        let well = |inbox: &InboxHealth| {
+            matches!(inbox.state, InboxState::Running | InboxState::HeldElsewhere)
+                && inbox.logs.values().all(|log| log.foreign_id.is_none())
+        };
         self.running_since.is_some() && self.failing.is_none() && self.inboxes.values().all(well)
     }
 }
@@ -194,7 +200,9 @@ impl<S: Storage> Dispatcher<S> {
         let known = vitals.logs.iter().filter_map(|(name, log)| Some((name, log.signs()?)));
         let logs = known.map(|(name, signs)| {
             let newest = self.shared.vitals.newest(name).max(signs.high);
-            (name.clone(), LogHealth::new(signs, newest, at))
+            let mut health = LogHealth::new(signs, newest, at);
+            health.foreign_id = self.shared.vitals.foreign_id(name);
+            (name.clone(), health)
         });
         InboxHealth { state, logs: logs.collect() }
     }
@@ -206,7 +214,18 @@ impl LogHealth {
         let behind_for = oldest.and_then(|oldest| (at - oldest).to_std().ok()).unwrap_or_default();
         let missing = missing.count();
         let behind = newest.abs_diff(high) + missing + in_flight;
-        Self { last_read, last_save, high, newest, behind, behind_for, missing, in_flight, oldest_hole: hole }
+        Self {
+            last_read,
+            last_save,
+            high,
+            newest,
+            behind,
+            behind_for,
+            missing,
+            in_flight,
+            oldest_hole: hole,
+            foreign_id: None,
+        }
     }
 }
 

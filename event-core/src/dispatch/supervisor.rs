@@ -149,6 +149,16 @@ impl<S: Storage> Supervisor<S> {
         for log in self.shared.tails.keys() {
             let newest = self.shared.storage.newest(log).await?;
             self.shared.vitals.knows_newest(log, newest);
+            let foreign = self.shared.storage.foreign_id(log).await?;
+            if self.shared.vitals.knows_foreign_id(log, foreign)
+                && let Some(id) = foreign
+            {
+                tracing::error!(
+                    %log, id,
+                    "an event was inserted with an id that its log did not give out: it is not delivered, and recording fails once the \
+                     log's ids get there; see \"Ids from elsewhere\" in docs/operations.md"
+                );
+            }
         }
         let names: Vec<_> = self.lanes.keys().cloned().collect();
         for (inbox, due) in self.shared.storage.next_due(&names).await? {

@@ -19,6 +19,8 @@ pub(crate) struct Vitals {
     pub(super) inboxes: HashMap<&'static str, Arc<InboxVitals>>,
     /// The newest id that each log is known to have given out.
     newest: HashMap<LogName, AtomicI64>,
+    /// The lowest id of each log that the log did not give out; none of a log that is not in it.
+    foreign: Mutex<HashMap<LogName, i64>>,
 }
 
 /// What is known of the dispatcher as a whole.
@@ -70,6 +72,7 @@ impl Vitals {
         let inbox = |plan: &Plan| InboxVitals { state: Mutex::default(), pause: Mutex::default(), logs: logs(plan) };
         Self {
             worker: Mutex::default(),
+            foreign: Mutex::default(),
             newest: plans
                 .clone()
                 .flat_map(|plan| &plan.logs)
@@ -116,6 +119,19 @@ impl Vitals {
         if let Some(newest) = self.newest.get(log) {
             newest.store(id, Relaxed);
         }
+    }
+
+    /// Whether that is news.
+    pub(crate) fn knows_foreign_id(&self, log: &LogName, id: Option<i64>) -> bool {
+        let mut foreign = locked(&self.foreign);
+        match id {
+            Some(id) => foreign.insert(log.clone(), id) != Some(id),
+            None => foreign.remove(log).is_some(),
+        }
+    }
+
+    pub(super) fn foreign_id(&self, log: &LogName) -> Option<i64> {
+        locked(&self.foreign).get(log).copied()
     }
 
     pub(super) fn newest(&self, log: &LogName) -> i64 {

@@ -216,6 +216,13 @@ pub trait Storage: Send + Sync + 'static {
     /// The highest id that the log ever gave out; 0 if none.
     fn newest(&self, log: &LogName) -> impl Future<Output = Result<i64, StorageError>> + Send;
 
+    /// The lowest id in the log that the log did not give out: an event that was inserted with an id of its own, above all ids that
+    /// are known. [`read`](Self::read) does not return such an event. `None` if there is none, or where there can be none.
+    fn foreign_id(&self, log: &LogName) -> impl Future<Output = Result<Option<i64>, StorageError>> + Send {
+        let _ = log;
+        async { Ok(None) }
+    }
+
     /// Looks at who records, to prove missing ids dead; never a guess by age. `proof` is that of one cursor.
     ///
     /// `later` are those of the missing ids that are not above the last look's [`Look::upto`], and first missed by a read which was begun

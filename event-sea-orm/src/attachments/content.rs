@@ -28,6 +28,8 @@ pub(super) struct Uploaded {
 pub(super) enum UploadError {
     /// What gives the content.
     Content(Box<dyn std::error::Error + Send + Sync>),
+    /// It is more than so many bytes.
+    TooLarge(u64),
     /// The store.
     Store(object_store::Error),
 }
@@ -65,9 +67,10 @@ impl Summed {
 pub(super) async fn upload(
     store: &dyn ObjectStore,
     path: &Path,
+    at_most: Option<u64>,
     content: impl Stream<Item = Result<Bytes, UploadError>> + Send,
 ) -> Result<Uploaded, UploadError> {
-    let mut upload = Upload { store, path, few: Vec::new(), many: None, summed: Summed::default() };
+    let mut upload = Upload { store, path, at_most, few: Vec::new(), many: None, summed: Summed::default() };
     let sent = upload.send(content).await;
     match (sent, upload.many) {
         (Ok(()), Some(parts)) => drop(parts.finish().await?),
@@ -85,6 +88,7 @@ pub(super) async fn upload(
 struct Upload<'a> {
     store: &'a dyn ObjectStore,
     path: &'a Path,
+    at_most: Option<u64>,
     /// All that came, as long as it is less than a part.
     few: Vec<Bytes>,
     many: Option<WriteMultipart>,
@@ -98,6 +102,11 @@ impl Upload<'_> {
     ) -> Result<(), UploadError> {
         let mut content = pin!(content);
         while let Some(mut bytes) = content.try_next().await? {
+            if let Some(limit) = self.at_most
+                && self.summed.size.saturating_add(bytes.len() as u64) > limit
+            {
+                return Err(UploadError::TooLarge(limit));
+            }
             // By a part at a time, so that no more than a few are held in memory beside the caller's.
             while !bytes.is_empty() {
                 let piece = bytes.split_to(bytes.len().min(PART));

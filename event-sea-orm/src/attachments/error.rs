@@ -19,6 +19,12 @@ pub enum AttachmentError {
         /// What is wrong with it.
         problem: String,
     },
+    /// The content is larger than [`Attachments::at_most`](super::Attachments::at_most) allows; nothing of it is kept.
+    #[error("nothing is stored: the file has more than the {limit} bytes that are allowed")]
+    TooLarge {
+        /// The most bytes.
+        limit: u64,
+    },
     /// The content could not be read to its end; what was stored of it is swept.
     #[error("the content of the attachment {id} could not be read to its end; nothing was stored")]
     Content {

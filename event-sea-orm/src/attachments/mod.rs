@@ -51,6 +51,8 @@ use objects::Objects;
 pub struct Attachments {
     db: DatabaseConnection,
     objects: Objects,
+    /// The most bytes of a file.
+    at_most: Option<u64>,
 }
 
 /// Names neither the database nor the store: their own words may hold secrets.
@@ -63,10 +65,13 @@ impl fmt::Debug for Attachments {
 impl Attachments {
     /// In this directory of the local file system, which is made if it is not there. What is stored there survives a power cut.
     ///
+    /// On Unix only this program's account may read what is stored: files have the mode 0600, directories that are made 0700. A directory
+    /// that is there keeps its mode.
+    ///
     /// # Errors
     /// The directory can't be made, or is none.
     pub fn in_directory(db: &DatabaseConnection, directory: impl AsRef<Path>) -> Result<Self, AttachmentError> {
-        Ok(Self { db: db.clone(), objects: Objects::in_directory(directory.as_ref())? })
+        Ok(Self { db: db.clone(), objects: Objects::in_directory(directory.as_ref())?, at_most: None })
     }
 
     /// In any object store: S3, Google's, Azure's, by the features of the crate `object_store`, whose version has to be the one
@@ -82,6 +87,24 @@ impl Attachments {
     /// # }
     /// ```
     pub fn new(db: &DatabaseConnection, store: Arc<dyn ObjectStore>) -> Self {
-        Self { db: db.clone(), objects: Objects::new(store) }
+        Self { db: db.clone(), objects: Objects::new(store), at_most: None }
+    }
+
+    /// The same attachments with a limit: storing a file of more bytes is [`AttachmentError::TooLarge`]. Content that comes bit by bit is
+    /// read no further than the limit, and nothing of it is kept. Files that are stored already can be read whatever their size.
+    ///
+    /// Without it there is no limit but the store's. Clones that were made before keep theirs.
+    ///
+    /// ```
+    /// # use event_sea_orm::prelude::*;
+    /// # async fn example(attachments: &Attachments) {
+    /// let avatars = attachments.clone().at_most(512 * 1024);
+    /// # let _ = avatars;
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn at_most(mut self, bytes: u64) -> Self {
+        self.at_most = Some(bytes);
+        self
     }
 }

@@ -14,11 +14,13 @@ use super::AttachmentError;
 /// Beneath it lie all objects.
 pub(super) const ROOT: &str = "attachments";
 
-/// Where an attachment's bytes lie: named by the id alone, for a file's name may be anything, and spread by the id's last letters,
-/// which are random.
-pub(super) fn path_of(id: &AttachmentId) -> String {
-    let id = id.as_str();
-    format!("{ROOT}/{}/{id}", id.get(id.len().saturating_sub(2)..).unwrap_or_default())
+/// Where an attachment's bytes lie: named by the id alone, because a file's name may be anything, and spread by the id's last letters,
+/// which are random. `None` for an id that storing can't have returned: it may be a path out of the store.
+pub(super) fn path_of(id: &AttachmentId) -> Option<Path> {
+    id.is_valid().then(|| {
+        let id = id.as_str();
+        Path::from(format!("{ROOT}/{}/{id}", &id[id.len() - 2..]))
+    })
 }
 
 #[derive(Clone)]
@@ -42,22 +44,59 @@ impl Objects {
         Ok(Self { store: Arc::new(local.clone()), local: Some(local) })
     }
 
-    /// Deletes an object, also one that is gone already, and what an upload that was killed left beside it.
-    pub(super) async fn delete(&self, id: &AttachmentId, path: &str) -> Result<(), AttachmentError> {
+    /// Before an object is written: its directory, in which others than this program's account may read nothing.
+    pub(super) async fn prepare(&self, id: &AttachmentId, path: &Path) -> Result<(), AttachmentError> {
+        let Some(local) = &self.local else { return Ok(()) };
+        let file = local.path_to_filesystem(path).map_err(|error| failed("store", id, &error))?;
+        let Some(directory) = file.parent().map(FilePath::to_owned) else { return Ok(()) };
+        blocking("store", id, move || {
+            make_directory(&directory)?;
+            refuse_links(&file)
+        })
+        .await
+    }
+
+    /// Before an object is read: neither it nor its directory is a symbolic link out of the store.
+    pub(super) async fn refuse_links(&self, id: &AttachmentId, path: &Path) -> Result<(), AttachmentError> {
+        let Some(local) = &self.local else { return Ok(()) };
+        let file = local.path_to_filesystem(path).map_err(|error| failed("read", id, &error))?;
+        blocking("read", id, move || refuse_links(&file)).await
+    }
+
+    /// After an object was written: others than this program's account may not read it.
+    pub(super) async fn protect(&self, id: &AttachmentId, path: &Path) -> Result<(), AttachmentError> {
+        let Some(local) = &self.local else { return Ok(()) };
+        let file = local.path_to_filesystem(path).map_err(|error| failed("store", id, &error))?;
+        blocking("store", id, move || make_private(&file)).await
+    }
+
+    /// Deletes an object, also one that is gone already, and what an upload that was killed left beside it. An id that is none of ours
+    /// has no object.
+    pub(super) async fn delete(&self, id: &AttachmentId) -> Result<(), AttachmentError> {
+        let Some(path) = path_of(id) else { return Ok(()) };
         let failed = |reason| AttachmentError::Store { what: format!("delete the attachment {id}"), reason };
-        let path = Path::parse(path).map_err(|error| failed(error.to_string()))?;
+        self.refuse_links(id, &path).await?;
         match self.store.delete(&path).await {
             Ok(()) | Err(Error::NotFound { .. }) => {}
             Err(error) => return Err(failed(words(&error))),
         }
         let Some(local) = &self.local else { return Ok(()) };
         let file = local.path_to_filesystem(&path).map_err(|error| failed(words(&error)))?;
-        let cleaned = tokio::task::spawn_blocking(move || clean_up(&file)).await;
-        match cleaned {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(failed(error.to_string())),
-            Err(error) => Err(failed(error.to_string())),
-        }
+        blocking("delete", id, move || clean_up(&file)).await
+    }
+}
+
+/// Work on the file system, on a thread that may wait for it.
+async fn blocking(
+    what: &str,
+    id: &AttachmentId,
+    work: impl FnOnce() -> std::io::Result<()> + Send + 'static,
+) -> Result<(), AttachmentError> {
+    let failed = |reason| AttachmentError::Store { what: format!("{what} the attachment {id}"), reason };
+    match tokio::task::spawn_blocking(work).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(failed(error.to_string())),
+        Err(error) => Err(failed(error.to_string())),
     }
 }
 
@@ -86,7 +125,7 @@ pub(super) fn words(error: &Error) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
-/// Makes the directory, and has the directories around it keep it.
+/// Makes the directory, for this program's account alone, and has the directories around it keep it. One that is there stays as it is.
 fn make_directory(directory: &FilePath) -> std::io::Result<()> {
     let missing: Vec<PathBuf> = directory
         .ancestors()
@@ -94,11 +133,49 @@ fn make_directory(directory: &FilePath) -> std::io::Result<()> {
         .take_while(|path| !path.exists())
         .map(FilePath::to_owned)
         .collect();
-    std::fs::create_dir_all(directory)?;
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(directory)?;
     for made in missing {
         let parent = made.parent().filter(|parent| !parent.as_os_str().is_empty());
         sync_directory(parent.unwrap_or(FilePath::new(".")))?;
     }
+    Ok(())
+}
+
+/// An object and its directory are made by us, so that a symbolic link in their place leads out of the store. The directories above
+/// may be links: a store that was moved to another disk.
+fn refuse_links(file: &FilePath) -> std::io::Result<()> {
+    for path in file.parent().into_iter().chain([file]) {
+        match std::fs::symlink_metadata(path) {
+            Ok(metadata) if metadata.is_symlink() => {
+                return Err(std::io::Error::other("a symbolic link stands in its place, and is not followed"));
+            }
+            Ok(_) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// object_store knows no modes, and the process's umask is not ours to change.
+#[cfg(unix)]
+fn make_private(file: &FilePath) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    match std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o600)) {
+        Ok(()) => std::fs::File::open(file)?.sync_all(),
+        // A sweep took it; whoever finishes the upload finds that out.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// There files have no modes.
+#[cfg(not(unix))]
+fn make_private(_: &FilePath) -> std::io::Result<()> {
     Ok(())
 }
 
@@ -152,6 +229,17 @@ mod tests {
     #[test]
     fn a_path_is_made_of_the_id() {
         let id = AttachmentId::from("01997d3e-0000-7000-8000-0000000000ab");
-        assert_eq!(path_of(&id), "attachments/ab/01997d3e-0000-7000-8000-0000000000ab");
+        assert_eq!(path_of(&id).unwrap().as_ref(), "attachments/ab/01997d3e-0000-7000-8000-0000000000ab");
+    }
+
+    #[test]
+    fn what_is_no_id_has_no_path() {
+        let (uuid, wide) = ("01997d3e-0000-7000-8000-0000000000ab", "é".repeat(18));
+        let upper = uuid.to_uppercase();
+        let nul = uuid.replace('b', "\0");
+        let slash = uuid.replace("-0000-", "/../0/");
+        for id in ["", "ab", "..", "../../etc/passwd", &uuid[1..], &format!("{uuid}#1"), &upper, &nul, &slash, &wide] {
+            assert_eq!(path_of(&AttachmentId::from(id)), None, "{id}");
+        }
     }
 }

@@ -6,7 +6,6 @@ use bytes::Bytes;
 use event_core::{EventRef, LogName};
 use futures_util::stream::BoxStream;
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
-use object_store::path::Path;
 use object_store::{GetResult, ObjectStoreExt as _};
 
 use super::content::Summed;
@@ -106,7 +105,9 @@ impl Attachments {
     }
 
     async fn get(&self, attachment: &Attachment) -> Result<GetResult, AttachmentError> {
-        let path = Path::from(attachment.path.as_str());
+        let missing = || AttachmentError::Missing { id: attachment.id.clone() };
+        let path = objects::path_of(&attachment.id).ok_or_else(missing)?;
+        self.objects.refuse_links(&attachment.id, &path).await?;
         let object = self.objects.store.get(&path).await;
         let object = object.map_err(|error| objects::failed("read", &attachment.id, &error))?;
         check_size(attachment, object.meta.size)?;

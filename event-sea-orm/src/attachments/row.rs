@@ -26,8 +26,6 @@ pub struct Attachment {
     pub event: Option<EventRef>,
     /// When storing it began, by the database's clock.
     pub created_at: DateTime<Utc>,
-    /// Where its bytes lie in the store.
-    pub(super) path: String,
 }
 
 impl From<Attachment> for AttachmentId {
@@ -51,9 +49,7 @@ pub(super) async fn select(
     let dialect = dialect(backend)?;
     let statement = {
         let mut sql = Sql::new(dialect);
-        sql.push(
-            "SELECT id, name, content_type, size, sha256, log, event_id, created_at, path FROM event_attachments ",
-        );
+        sql.push("SELECT id, name, content_type, size, sha256, log, event_id, created_at FROM event_attachments ");
         sql.push("WHERE state = 'stored' AND ");
         condition(&mut sql);
         sql.statement(backend)
@@ -82,6 +78,5 @@ fn attachment(row: &QueryResult) -> Result<Attachment, DbErr> {
         sha256: row.try_get("", "sha256")?,
         event,
         created_at: row.try_get("", "created_at")?,
-        path: row.try_get("", "path")?,
     })
 }

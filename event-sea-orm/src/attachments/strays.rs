@@ -3,12 +3,13 @@
 use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
+use event_core::AttachmentId;
 use futures_util::StreamExt as _;
 use object_store::path::Path;
 use object_store::{Error, ObjectMeta, ObjectStoreExt as _};
-use sea_orm::ConnectionTrait;
+use sea_orm::{ConnectionTrait, QueryResult};
 
-use super::objects::{ROOT, words};
+use super::objects::{ROOT, path_of, words};
 use super::{AttachmentError, Attachments};
 use crate::backend::{Sql, dialect};
 
@@ -45,7 +46,7 @@ impl Attachments {
         while let Some(page) = pages.next().await {
             let objects: Vec<ObjectMeta> = page.into_iter().collect::<Result<_, _>>().map_err(failed)?;
             let known = self.known(&objects).await?;
-            for object in objects.into_iter().filter(|object| !known.contains(object.location.as_ref())) {
+            for object in objects.into_iter().filter(|object| !known.contains(&object.location)) {
                 // A sweep may have removed both since the store listed it.
                 match self.objects.store.head(&object.location).await {
                     Err(Error::NotFound { .. }) => {}
@@ -61,18 +62,21 @@ impl Attachments {
         Ok(strays)
     }
 
-    /// The paths of these objects that rows name; found by the ids that they end in, as paths have no index.
-    async fn known(&self, objects: &[ObjectMeta]) -> Result<HashSet<String>, AttachmentError> {
+    /// The paths of these objects that rows stand for; found by the ids that they end in.
+    async fn known(&self, objects: &[ObjectMeta]) -> Result<HashSet<Path>, AttachmentError> {
         let backend = self.db.get_database_backend();
         let dialect = dialect(backend)?;
-        let ids: Vec<_> = objects.iter().filter_map(|object| object.location.filename()).collect();
+        let ids = objects.iter().filter_map(|object| Some(AttachmentId::from(object.location.filename()?)));
+        // Of anything else there is no row, and not every name can be bound.
+        let ids: Vec<_> = ids.filter(AttachmentId::is_valid).collect();
         if ids.is_empty() {
             return Ok(HashSet::new());
         }
         let mut sql = Sql::new(dialect);
-        sql.push("SELECT path FROM event_attachments WHERE id IN ").list(ids);
+        sql.push("SELECT id FROM event_attachments WHERE id IN ").list(ids.iter().map(AttachmentId::as_str));
         let failed = |error| AttachmentError::of(dialect, error);
         let rows = self.db.query_all_raw(sql.statement(backend)).await.map_err(failed)?;
-        rows.iter().map(|row| row.try_get("", "path")).collect::<Result<_, _>>().map_err(failed)
+        let path = |row: &QueryResult| Ok(path_of(&AttachmentId::from(row.try_get::<String>("", "id")?)));
+        rows.iter().filter_map(|row| path(row).transpose()).collect::<Result<_, _>>().map_err(failed)
     }
 }

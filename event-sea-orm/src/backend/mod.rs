@@ -46,6 +46,8 @@ pub(crate) enum Trouble {
     Locked,
     /// A row of that key stands there already.
     Conflict,
+    /// Row-level security would hide rows of this table, and the session has it refused.
+    RowSecurity(String),
     /// A foreign key points to no row.
     NoRow,
     /// The connection is gone, or the database takes none now.
@@ -133,6 +135,24 @@ pub(crate) trait Dialect: Send + Sync {
 
     /// Asks for the highest id that the log ever gave out, as `newest`; no row if it gave out none.
     fn newest_id(&self, log: &LogName) -> Statement;
+
+    /// Pushes the condition that the log itself gave the id out, where rows with other ids are possible.
+    fn drawn_only(&self, sql: &mut Sql<'_>, log: &str) {
+        let _ = log;
+        sql.push("1 = 1");
+    }
+
+    /// Asks for the least id of the log that the log did not give out, as `foreign_id`; `None` where there can be none.
+    fn foreign_id(&self, log: &LogName) -> Option<Statement> {
+        let _ = log;
+        None
+    }
+
+    /// A statement that has the rest of the transaction fail where row-level security would hide rows from it.
+    #[cfg_attr(not(feature = "attachments"), allow(dead_code))]
+    fn see_all_rows(&self) -> Option<&'static str> {
+        None
+    }
 
     /// Reads a log for the dispatcher: one statement, one snapshot.
     fn read(&self, read: &Read<'_>) -> Statement;

@@ -94,6 +94,10 @@ impl Dialect for Postgres {
             "25006" => Some(Trouble::ReadOnly),
             "40001" | "40P01" | "55P03" => Some(Trouble::Locked),
             "42P01" => Some(Trouble::NoTable(named_relation(error.message())?)),
+            // Its code is that of every missing right. The server's function has one name in all languages.
+            "42501" if routine(error) == Some("check_enable_rls") => {
+                Some(Trouble::RowSecurity(named_relation(error.message()).unwrap_or_default()))
+            }
             code if code.starts_with("08") || code.starts_with("57P") || code == "53300" || code == "25P03" => {
                 Some(Trouble::Unreachable)
             }
@@ -107,6 +111,25 @@ impl Dialect for Postgres {
 
     fn ago(&self, milliseconds: u128) -> String {
         format!("clock_timestamp() - interval '{milliseconds} milliseconds'")
+    }
+
+    /// By the sequence's function, which reads one page of it: a scan of the sequence would be planned as one of a table. As
+    /// `id + 0`, the condition is a filter and no range of the index, whose size the planner could only guess.
+    fn drawn_only(&self, sql: &mut Sql<'_>, log: &str) {
+        let sequence = self.quoted(&ddl::sequence(log)).replace('\'', "''");
+        sql.push("id + 0 <= (SELECT coalesce(pg_sequence_last_value('").push(&sequence).push("'::regclass), 0))");
+    }
+
+    fn foreign_id(&self, log: &LogName) -> Option<Statement> {
+        let sequence = self.quoted(&ddl::sequence(log.as_str()));
+        let mut sql = Sql::new(self);
+        sql.push("SELECT min(id) AS foreign_id FROM ").name(log.as_str()).push(" WHERE id > (SELECT ");
+        sql.push("coalesce(pg_sequence_last_value(").bind(sequence).push("::text::regclass), 0))");
+        Some(sql.statement(DbBackend::Postgres))
+    }
+
+    fn see_all_rows(&self) -> Option<&'static str> {
+        Some("SET LOCAL row_security = off")
     }
 
     fn newest_id(&self, log: &LogName) -> Statement {
@@ -124,7 +147,9 @@ impl Dialect for Postgres {
         sql.push(if is_sorted { "SELECT " } else { "SELECT * FROM ((SELECT " });
         sql.push(&columns).push(" FROM ").name(read.log.as_str()).push(" WHERE id > ");
         let limit = if read.after.is_some() { i64::try_from(read.limit).unwrap_or(i64::MAX) } else { 0 };
-        sql.bind(read.after.unwrap_or(i64::MAX)).push(" ORDER BY id LIMIT ");
+        sql.bind(read.after.unwrap_or(i64::MAX)).push(" AND ");
+        self.drawn_only(&mut sql, read.log.as_str());
+        sql.push(" ORDER BY id LIMIT ");
         // Bound, a limit has every page planned anew: the plan for any limit takes a tenth of the log for granted, and is never
         // chosen. Usual limits are part of the statement; others are too many.
         if limit % 100 == 0 {
@@ -189,6 +214,11 @@ impl Dialect for Postgres {
     fn one_migration_at_a_time(&self) -> Option<&'static str> {
         Some("SELECT pg_advisory_xact_lock(435728179316)")
     }
+}
+
+/// The function of the server that reported the error.
+fn routine(error: &dyn sea_orm::sqlx::error::DatabaseError) -> Option<&str> {
+    error.try_downcast_ref::<sea_orm::sqlx::postgres::PgDatabaseError>()?.routine()
 }
 
 /// The relation that an error about a missing one names, without its schema.

@@ -45,6 +45,13 @@ pub(super) const CHANGED: &str = "attachments are append-only: what an attachmen
 /// What they say to a DELETE.
 pub(super) const DELETED: &str = "attachments are append-only: only a sweep deletes them, when no event has them";
 
+/// What they say to an INSERT of anything but an upload that begins.
+pub(super) const INSERTED: &str = "attachments are append-only: a row begins as an upload; store the file again";
+
+/// The condition, of a row's trigger, that an inserted row is an upload that begins: neither stored nor attached nor to be removed.
+pub(super) const FRESH: &str = "NEW.state = 'uploading' AND NEW.size IS NULL AND NEW.sha256 IS NULL AND NEW.log IS NULL \
+     AND NEW.event_id IS NULL";
+
 /// The table's conditions, in SQL that all databases have in common.
 pub(super) const CHECKS: &str = "CHECK (state IN ('uploading', 'stored', 'removing')),
     CHECK ((log IS NULL) = (event_id IS NULL)),
@@ -66,7 +73,7 @@ impl Same {
         WHEN OLD.state = 'uploading' THEN NEW.state = 'stored' AND NEW.event_id IS NULL
         ELSE NEW.state = 'stored' AND OLD.event_id IS NULL AND NEW.event_id IS NOT NULL AND {}
     END",
-            same(&["id", "name", "content_type", "path", "created_at"]),
+            same(&["id", "name", "content_type", "created_at"]),
             same(&["size", "sha256", "log", "event_id"]),
             same(&["size", "sha256"]),
         )

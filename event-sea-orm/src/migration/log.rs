@@ -54,6 +54,10 @@ impl MigrationTrait for LogTable {
                  `migration::tables()` and `migration::log(\"...\")` in place of `migration::all()`)"
             )));
         }
+        #[cfg(feature = "postgres")]
+        if manager.get_database_backend() == sea_orm::DbBackend::Postgres {
+            check_encoding(manager).await?;
+        }
         let who = Who::of(log, manager.get_connection()).await?;
         run(manager, dialect.log_up(log, &who)).await
     }
@@ -65,6 +69,24 @@ impl MigrationTrait for LogTable {
 
     fn use_transaction(&self) -> Option<bool> {
         Some(true)
+    }
+}
+
+/// A log in a database of another encoding could not hold every text, and a dispatcher refuses it.
+#[cfg(feature = "postgres")]
+async fn check_encoding(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
+    use sea_orm::{ConnectionTrait as _, Statement};
+    let asked = "SELECT current_setting('server_encoding') AS encoding";
+    let asked = Statement::from_string(manager.get_database_backend(), asked);
+    let encoding: Option<String> = match manager.get_connection().query_one_raw(asked).await? {
+        Some(row) => Some(row.try_get("", "encoding")?),
+        None => None,
+    };
+    match encoding {
+        Some(encoding) if encoding != super::postgres::ENCODING => {
+            Err(DbErr::Migration(super::postgres::wrong_encoding(&encoding)))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The tables on MySQL and MariaDB.
 
-use super::attachments::{CHANGED, CHECKS, DELETED, Same};
+use super::attachments::{CHANGED, CHECKS, DELETED, FRESH, INSERTED, Same};
 use super::who::Who;
 
 /// The rows of a log's slots.
@@ -30,11 +30,14 @@ const TABLE: &str = "ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 /*M! COLLATE 
 ///   of its transaction: the trigger sees to it. The connection's number and the time only spread the load: which slot it is
 ///   does not matter.
 /// - `event_id` is never filled: its foreign key has TRUNCATE, which fires no trigger, refused.
-/// - `NEW.id` is 0 or NULL before the id is drawn. The AFTER INSERT trigger refuses what then is no drawn one: 0, under
+/// - `NEW.id` is 0 or NULL before the id is drawn, also where the session chose it by `SET insert_id`, which the trigger refuses: one
+///   below the cursors would never be delivered, the highest one would be the log's last. The AFTER INSERT trigger refuses what then is
+///   no drawn one: 0, under
 ///   NO_AUTO_VALUE_ON_ZERO. (A CHECK may not name an AUTO_INCREMENT column.)
 pub(crate) fn log(log: &str, who: &Who) -> Vec<String> {
     let Who { columns, constraints, subject_index, actor_index } = who;
     let (slots, key) = (slots(log), key(log));
+    let [slot, id, update, delete] = log_triggers(log).map(|trigger| trigger.create(log));
     let (metadata, context, snapshot) =
         (object("metadata"), object("context"), json("snapshot", "json_valid(snapshot)", "true"));
     vec![
@@ -81,22 +84,10 @@ pub(crate) fn log(log: &str, who: &Who) -> Vec<String> {
             "INSERT INTO `{slots}~` (id) VALUES {}",
             (0..SLOTS).map(|id| format!("({id})")).collect::<Vec<_>>().join(", ")
         ),
-        format!(
-            r"CREATE TRIGGER `{log}_slot` BEFORE INSERT ON `{log}~` FOR EACH ROW BEGIN
-    DECLARE slot smallint DEFAULT connection_id() % 64 + 64 * (floor(unix_timestamp() / 2) % 4);
-    DECLARE locked smallint;
-    IF NEW.id <> 0 THEN
-        SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'events are append-only: leave the id to the database';
-    END IF;
-    SELECT id INTO locked FROM `{slots}` WHERE id = slot LOCK IN SHARE MODE;
-    IF locked IS NULL THEN
-        SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'events can''t be recorded: a row of `{slots}` is missing';
-    END IF;
-END"
-        ),
-        trigger(log, "id", "AFTER INSERT", "IF NEW.id < 1 THEN", "leave the id to the database"),
-        trigger(log, "update", "BEFORE UPDATE", "", "an event can''t be changed; record another one"),
-        trigger(log, "delete", "BEFORE DELETE", &not_allowed(log), "an event can''t be deleted"),
+        slot,
+        id,
+        update,
+        delete,
         format!("RENAME TABLE `{log}~` TO `{log}`, `{slots}~` TO `{slots}`"),
     ]
 }
@@ -126,19 +117,67 @@ pub(crate) fn archive(log: &str, archive: &str) -> Vec<String> {
     )]
 }
 
-/// A trigger that refuses, always or on a condition.
-fn trigger(log: &str, name: &str, when: &str, condition: &str, why: &str) -> String {
-    let end = if condition.is_empty() { "" } else { " END IF;" };
-    format!(
-        "CREATE TRIGGER `{log}_{name}` {when} ON `{log}~` FOR EACH ROW BEGIN
-    {condition} SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'events are append-only: {why}';{end}
-END"
-    )
+/// A trigger of a log, in the words in which `information_schema.triggers` has it.
+pub(crate) struct LogTrigger {
+    pub(crate) name: String,
+    pub(crate) timing: &'static str,
+    pub(crate) event: &'static str,
+    pub(crate) body: String,
 }
 
-/// The triggers that [`log`] makes, by name; exactness rests on the first.
-pub(crate) fn log_triggers(log: &str) -> [String; 4] {
-    ["slot", "id", "update", "delete"].map(|name| format!("{log}_{name}"))
+impl LogTrigger {
+    /// One that refuses, always or on a condition.
+    fn refusing(
+        log: &str,
+        name: &str,
+        (timing, event): (&'static str, &'static str),
+        condition: &str,
+        why: &str,
+    ) -> Self {
+        let end = if condition.is_empty() { "" } else { " END IF;" };
+        let body = format!(
+            "BEGIN
+    {condition} SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'events are append-only: {why}';{end}
+END"
+        );
+        Self { name: format!("{log}_{name}"), timing, event, body }
+    }
+
+    /// The statement that creates it, on the table's first name.
+    fn create(self, log: &str) -> String {
+        let Self { name, timing, event, body } = self;
+        format!("CREATE TRIGGER `{name}` {timing} {event} ON `{log}~` FOR EACH ROW {body}")
+    }
+}
+
+/// The triggers that [`log`] makes; exactness rests on the first. The start of a dispatcher compares them, but for white space.
+pub(crate) fn log_triggers(log: &str) -> [LogTrigger; 4] {
+    let slots = slots(log);
+    let slot = LogTrigger {
+        name: format!("{log}_slot"),
+        timing: "BEFORE",
+        event: "INSERT",
+        body: format!(
+            r"BEGIN
+    DECLARE slot smallint DEFAULT connection_id() % 64 + 64 * (floor(unix_timestamp() / 2) % 4);
+    DECLARE locked smallint;
+    IF NEW.id <> 0 OR @@insert_id <> 0 THEN
+        SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'events are append-only: leave the id to the database';
+    END IF;
+    SELECT id INTO locked FROM `{slots}` WHERE id = slot LOCK IN SHARE MODE;
+    IF locked IS NULL THEN
+        SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'events can''t be recorded: a row of `{slots}` is missing';
+    END IF;
+END"
+        ),
+    };
+    let refusing = |name, when, condition: &str, why| LogTrigger::refusing(log, name, when, condition, why);
+    [
+        slot,
+        refusing("id", ("AFTER", "INSERT"), "IF NEW.id < 1 THEN", "leave the id to the database"),
+        refusing("update", ("BEFORE", "UPDATE"), "", "an event can''t be changed; record another one"),
+        refusing("delete", ("BEFORE", "DELETE"), &not_allowed(log), "an event can''t be deleted"),
+    ]
 }
 
 pub(crate) fn log_down(log: &str) -> Vec<String> {
@@ -231,7 +270,6 @@ pub(crate) fn attachments() -> Vec<String> {
     id varchar(36) NOT NULL PRIMARY KEY,
     name varchar(255) NOT NULL,
     content_type varchar(255) NOT NULL,
-    path varchar(255) NOT NULL,
     state varchar(16) NOT NULL,
     size bigint NULL,
     sha256 char(64) NULL,
@@ -243,6 +281,12 @@ pub(crate) fn attachments() -> Vec<String> {
     KEY event_attachments_removing (state, id),
     {CHECKS}
 ) {TABLE}"
+        ),
+        format!(
+            "CREATE TRIGGER event_attachments_insert BEFORE INSERT ON `event_attachments~` FOR EACH ROW BEGIN
+    IF NOT ({FRESH}) THEN {}; END IF;
+END",
+            refuse(INSERTED)
         ),
         format!(
             "CREATE TRIGGER event_attachments_update BEFORE UPDATE ON `event_attachments~` FOR EACH ROW BEGIN

@@ -1,7 +1,46 @@
 //! The tables on PostgreSQL.
 
-use super::attachments::{CHANGED, CHECKS, DELETED, Same};
+use super::attachments::{CHANGED, CHECKS, DELETED, FRESH, INSERTED, Same};
 use super::who::Who;
+
+/// The only encoding that holds every text that can be recorded.
+pub(crate) const ENCODING: &str = "UTF8";
+
+/// What is said of a database with another one.
+pub(crate) fn wrong_encoding(encoding: &str) -> String {
+    format!(
+        "this database's encoding is {encoding}, which can't hold every text that is recorded: create one with ENCODING \
+         '{ENCODING}' (CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0) and move the tables there"
+    )
+}
+
+/// What the functions of triggers are created with. Without it, a session's own `search_path` and its temporary tables, which come
+/// first in every `search_path` that does not name `pg_temp`, would decide what a name in them means. Tables are named with their
+/// schema.
+const FUNCTION_SETTINGS: &str = "SET search_path = pg_catalog, pg_temp";
+
+/// The settings as the server stores them.
+pub(crate) const FUNCTION_SETTINGS_STORED: &str = "search_path=pg_catalog, pg_temp";
+
+/// The body of the function that refuses changes of a log. The start of a dispatcher compares it: change no character of it without need.
+pub(crate) const APPEND_ONLY: &str = " DECLARE allowed boolean; BEGIN
+    IF TG_OP = 'DELETE' THEN
+        EXECUTE format('SELECT EXISTS (SELECT FROM %I.event_retention WHERE log = $1 AND upto >= $2)', TG_TABLE_SCHEMA)
+            INTO allowed USING TG_TABLE_NAME::text, OLD.id;
+        IF allowed THEN
+            RETURN OLD;
+        END IF;
+    END IF;
+    RAISE EXCEPTION 'events are append-only: an event of % can''t be %', TG_TABLE_NAME,
+        CASE TG_OP WHEN 'UPDATE' THEN 'changed; record another one' ELSE 'deleted' END;
+END ";
+
+/// A trigger that exactness rests on, as `pg_trigger` has it.
+pub(crate) struct LogTrigger {
+    pub(crate) name: String,
+    /// `tgtype`: 1 for each row, 2 before, 8 DELETE, 16 UPDATE, 32 TRUNCATE.
+    pub(crate) kind: i64,
+}
 
 /// The sequence that gives a log its ids.
 pub(crate) fn sequence(log: &str) -> String {
@@ -49,17 +88,7 @@ pub(crate) fn log(log: &str, who: &Who) -> Vec<String> {
         format!(r#"CREATE INDEX "{log}_corr" ON "{log}" (correlation_id, id) WHERE correlation_id IS NOT NULL"#),
         format!(r#"CREATE UNIQUE INDEX "{log}_key" ON "{log}" (idempotency_key) WHERE idempotency_key IS NOT NULL"#),
         format!(
-            r#"CREATE OR REPLACE FUNCTION "{log}_append_only"() RETURNS trigger LANGUAGE plpgsql AS $$ DECLARE allowed boolean; BEGIN
-    IF TG_OP = 'DELETE' THEN
-        EXECUTE format('SELECT EXISTS (SELECT FROM %I.event_retention WHERE log = $1 AND upto >= $2)', TG_TABLE_SCHEMA)
-            INTO allowed USING TG_TABLE_NAME::text, OLD.id;
-        IF allowed THEN
-            RETURN OLD;
-        END IF;
-    END IF;
-    RAISE EXCEPTION 'events are append-only: an event of % can''t be %', TG_TABLE_NAME,
-        CASE TG_OP WHEN 'UPDATE' THEN 'changed; record another one' ELSE 'deleted' END;
-END $$"#
+            r#"CREATE OR REPLACE FUNCTION "{log}_append_only"() RETURNS trigger LANGUAGE plpgsql {FUNCTION_SETTINGS} AS $${APPEND_ONLY}$$"#
         ),
         format!(
             r#"CREATE TRIGGER "{log}_no_update" BEFORE UPDATE ON "{log}" FOR EACH ROW EXECUTE FUNCTION "{log}_append_only"()"#
@@ -72,18 +101,35 @@ END $$"#
     FOR EACH STATEMENT EXECUTE FUNCTION "{log}_append_only"()"#
         ),
         SLEEPERS.to_owned(),
-        format!(
-            r#"CREATE OR REPLACE FUNCTION "{log}_wake"() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-    IF EXISTS (SELECT FROM event_sleepers WHERE until > clock_timestamp()) THEN
+        in_this_schema(&format!(
+            r#"CREATE OR REPLACE FUNCTION "{log}_wake"() RETURNS trigger LANGUAGE plpgsql {FUNCTION_SETTINGS} AS $$ DECLARE
+    wanted boolean;
+BEGIN
+    -- Planned once. Should the schema be renamed later, the tables are asked for by its new name, which is planned each time.
+    IF TG_TABLE_SCHEMA = @schema_text@ THEN
+        wanted := EXISTS (SELECT FROM @schema@.event_sleepers WHERE until > clock_timestamp());
+    ELSE
+        EXECUTE format('SELECT EXISTS (SELECT FROM %I.event_sleepers WHERE until > clock_timestamp())', TG_TABLE_SCHEMA)
+            INTO wanted;
+    END IF;
+    IF wanted THEN
         PERFORM pg_notify('event_recorded', TG_TABLE_NAME);
     END IF;
     RETURN NULL;
 END $$"#
-        ),
+        )),
         format!(
             r#"CREATE TRIGGER "{log}_wake" AFTER INSERT ON "{log}" FOR EACH STATEMENT EXECUTE FUNCTION "{log}_wake"()"#
         ),
     ]
+}
+
+/// Runs a statement in which `@schema@` is the schema that new tables are made in, and `@schema_text@` the same as text.
+fn in_this_schema(statement: &str) -> String {
+    format!(
+        "DO $make$ BEGIN EXECUTE replace(replace($sql${statement}$sql$, '@schema@', quote_ident(current_schema())), \
+         '@schema_text@', quote_literal(current_schema())); END $make$"
+    )
 }
 
 /// The workers that sleep and want to be told; made with the first log, whose trigger asks it. What it holds is of use only
@@ -122,9 +168,10 @@ pub(crate) fn log_down(log: &str) -> Vec<String> {
     ]
 }
 
-/// The triggers that keep a log append-only, by name.
-pub(crate) fn log_triggers(log: &str) -> [String; 3] {
-    ["no_update", "no_delete", "no_empty"].map(|name| format!("{log}_{name}"))
+/// The triggers that keep a log append-only. All call the function whose body is [`APPEND_ONLY`].
+pub(crate) fn log_triggers(log: &str) -> [LogTrigger; 3] {
+    [("no_update", 1 + 2 + 16), ("no_delete", 1 + 2 + 8), ("no_empty", 2 + 32)]
+        .map(|(name, kind)| LogTrigger { name: format!("{log}_{name}"), kind })
 }
 
 pub(crate) fn system() -> Vec<String> {
@@ -201,7 +248,10 @@ pub(crate) fn batches() -> Vec<String> {
     ]
 }
 
-/// Attachments. That the event of a claimed one is gone is asked of its log: by EXECUTE, since which log differs from row to row.
+/// Attachments. That the event of a claimed one is gone is asked of its log: by EXECUTE, since which log differs from row to row; in the
+/// table's own schema, where a temporary table of the log's name is not found; and with an error where a policy hides events.
+///
+/// The table's owner may insert rows as they were: a restore of the data alone does (`pg_dump --data-only`).
 pub(crate) fn attachments() -> Vec<String> {
     let allowed = Same("IS NOT DISTINCT FROM").allowed();
     vec![
@@ -210,7 +260,6 @@ pub(crate) fn attachments() -> Vec<String> {
     id varchar(36) COLLATE "C" NOT NULL PRIMARY KEY,
     name varchar(255) NOT NULL,
     content_type varchar(255) NOT NULL,
-    path varchar(255) NOT NULL,
     state varchar(16) NOT NULL,
     size bigint NULL,
     sha256 char(64) NULL,
@@ -226,10 +275,16 @@ pub(crate) fn attachments() -> Vec<String> {
             .to_owned(),
         "CREATE INDEX event_attachments_removing ON event_attachments (id) WHERE state = 'removing'".to_owned(),
         format!(
-            r#"CREATE OR REPLACE FUNCTION event_attachments_append_only() RETURNS trigger LANGUAGE plpgsql AS $$ DECLARE
+            r#"CREATE OR REPLACE FUNCTION event_attachments_append_only() RETURNS trigger LANGUAGE plpgsql
+    {FUNCTION_SETTINGS} SET row_security = off AS $$ DECLARE
     recorded boolean;
 BEGIN
-    IF TG_OP = 'DELETE' AND OLD.state = 'removing' THEN
+    IF TG_OP = 'INSERT' THEN
+        IF NOT ({FRESH}) AND NOT pg_has_role((SELECT relowner FROM pg_class WHERE oid = TG_RELID), 'USAGE') THEN
+            RAISE EXCEPTION '{INSERTED}';
+        END IF;
+        RETURN NEW;
+    ELSIF TG_OP = 'DELETE' AND OLD.state = 'removing' THEN
         RETURN OLD;
     ELSIF TG_OP <> 'UPDATE' THEN
         RAISE EXCEPTION '{DELETED}';
@@ -237,7 +292,8 @@ BEGIN
         RAISE EXCEPTION '{CHANGED}';
     END IF;
     IF NEW.state = 'removing' AND OLD.event_id IS NOT NULL THEN
-        EXECUTE format('SELECT EXISTS (SELECT FROM %I WHERE id = $1)', OLD.log) INTO recorded USING OLD.event_id;
+        EXECUTE format('SELECT EXISTS (SELECT FROM %I.%I WHERE id = $1)', TG_TABLE_SCHEMA, OLD.log)
+            INTO recorded USING OLD.event_id;
         IF recorded THEN
             RAISE EXCEPTION '{DELETED}';
         END IF;
@@ -245,6 +301,9 @@ BEGIN
     RETURN NEW;
 END $$"#
         ),
+        "CREATE TRIGGER event_attachments_only_new BEFORE INSERT ON event_attachments
+    FOR EACH ROW EXECUTE FUNCTION event_attachments_append_only()"
+            .to_owned(),
         "CREATE TRIGGER event_attachments_no_update BEFORE UPDATE ON event_attachments
     FOR EACH ROW EXECUTE FUNCTION event_attachments_append_only()"
             .to_owned(),

@@ -1,6 +1,6 @@
 //! The tables on SQLite.
 
-use super::attachments::{CHANGED, CHECKS, DELETED, Same};
+use super::attachments::{CHANGED, CHECKS, DELETED, FRESH, INSERTED, Same};
 use super::who::Who;
 
 /// A log.
@@ -9,13 +9,14 @@ use super::who::Who;
 /// - `created_at` is written in just the form in which SeaORM (sqlx) writes a `DateTime<Utc>`: a fraction of three, six or
 ///   nine digits, or none. Text in that form sorts by time, since `+` comes before `.`, and that before the digits.
 /// - `INSERT OR REPLACE` deletes without firing DELETE triggers (unless `recursive_triggers` is on), hence the BEFORE INSERT
-///   trigger. `NEW.id` is -1 there when the database chooses the id.
+///   trigger. `NEW.id` is -1 there when the database chooses the id; any other is refused. Were the highest one taken, the log could
+///   give out none after it. (An explicit -1 is refused by the CHECK.)
 /// - `sqlite_sequence` is written at the end of a statement: in an AFTER INSERT trigger it holds the newest id *before* the
 ///   statement, also of rows that are gone, and `max(id)` the newest within it.
 pub(crate) fn log(log: &str, who: &Who) -> Vec<String> {
     let Who { columns, constraints, subject_index, actor_index } = who;
     let time_form = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]T[0-9][0-9]:[0-9][0-9]:[0-9][0-9]*+00:00";
-    vec![
+    let mut statements = vec![
         RETENTION.to_owned(),
         format!(
             r#"CREATE TABLE "{log}" (
@@ -43,35 +44,9 @@ pub(crate) fn log(log: &str, who: &Who) -> Vec<String> {
         format!(r#"CREATE INDEX "{log}_time" ON "{log}" (occurred_at, id)"#),
         format!(r#"CREATE INDEX "{log}_corr" ON "{log}" (correlation_id, id) WHERE correlation_id IS NOT NULL"#),
         format!(r#"CREATE UNIQUE INDEX "{log}_key" ON "{log}" (idempotency_key)"#),
-        format!(
-            r#"CREATE TRIGGER "{log}_no_update" BEFORE UPDATE ON "{log}" BEGIN
-    SELECT RAISE(ABORT, 'events are append-only: an event of {log} can''t be changed; record another one');
-END"#
-        ),
-        format!(
-            r#"CREATE TRIGGER "{log}_no_delete" BEFORE DELETE ON "{log}"
-WHEN NOT EXISTS (SELECT 1 FROM event_retention WHERE log = '{log}' AND upto >= OLD.id)
-BEGIN
-    SELECT RAISE(ABORT, 'events are append-only: an event of {log} can''t be deleted');
-END"#
-        ),
-        format!(
-            r#"CREATE TRIGGER "{log}_no_replace" BEFORE INSERT ON "{log}"
-WHEN EXISTS (SELECT 1 FROM "{log}" WHERE id = NEW.id)
-    OR EXISTS (SELECT 1 FROM "{log}" WHERE idempotency_key = NEW.idempotency_key)
-BEGIN
-    SELECT RAISE(ABORT, 'events are append-only: an event of {log} with this id or idempotency_key exists');
-END"#
-        ),
-        format!(
-            r#"CREATE TRIGGER "{log}_only_newest" AFTER INSERT ON "{log}"
-WHEN NEW.id < (SELECT max(id) FROM "{log}")
-    OR NEW.id <= (SELECT seq FROM sqlite_sequence WHERE name = '{log}')
-BEGIN
-    SELECT RAISE(ABORT, 'events are append-only: ids of {log} only grow; leave the id to the database');
-END"#
-        ),
-    ]
+    ];
+    statements.extend(log_triggers(log).map(|(_, statement)| statement));
+    statements
 }
 
 /// The permission to delete, which logs' triggers ask for; made with the first log. Its rows live within one transaction.
@@ -88,9 +63,38 @@ pub(crate) fn archive(log: &str, archive: &str) -> Vec<String> {
     ]
 }
 
-/// The triggers that [`log`] makes, by name; exactness rests on the last one.
-pub(crate) fn log_triggers(log: &str) -> [String; 4] {
-    ["no_update", "no_delete", "no_replace", "only_newest"].map(|name| format!("{log}_{name}"))
+/// The triggers that [`log`] makes, by name; exactness rests on the last two. The start of a dispatcher compares them, but for white space
+/// and quotes.
+pub(crate) fn log_triggers(log: &str) -> [(String, String); 4] {
+    let no_update = format!(
+        r#"CREATE TRIGGER "{log}_no_update" BEFORE UPDATE ON "{log}" BEGIN
+    SELECT RAISE(ABORT, 'events are append-only: an event of {log} can''t be changed; record another one');
+END"#
+    );
+    let no_delete = format!(
+        r#"CREATE TRIGGER "{log}_no_delete" BEFORE DELETE ON "{log}"
+WHEN NOT EXISTS (SELECT 1 FROM event_retention WHERE log = '{log}' AND upto >= OLD.id)
+BEGIN
+    SELECT RAISE(ABORT, 'events are append-only: an event of {log} can''t be deleted');
+END"#
+    );
+    let no_replace = format!(
+        r#"CREATE TRIGGER "{log}_no_replace" BEFORE INSERT ON "{log}"
+WHEN NEW.id <> -1 OR EXISTS (SELECT 1 FROM "{log}" WHERE idempotency_key = NEW.idempotency_key)
+BEGIN
+    SELECT RAISE(ABORT, 'events are append-only: leave the id of {log} to the database, and give no idempotency_key that exists');
+END"#
+    );
+    let only_newest = format!(
+        r#"CREATE TRIGGER "{log}_only_newest" AFTER INSERT ON "{log}"
+WHEN NEW.id < (SELECT max(id) FROM "{log}")
+    OR NEW.id <= (SELECT seq FROM sqlite_sequence WHERE name = '{log}')
+BEGIN
+    SELECT RAISE(ABORT, 'events are append-only: ids of {log} only grow; leave the id to the database');
+END"#
+    );
+    [("no_update", no_update), ("no_delete", no_delete), ("no_replace", no_replace), ("only_newest", only_newest)]
+        .map(|(name, statement)| (format!("{log}_{name}"), statement))
 }
 
 pub(crate) fn system() -> Vec<String> {
@@ -176,7 +180,6 @@ pub(crate) fn attachments() -> Vec<String> {
     id varchar(36) NOT NULL PRIMARY KEY,
     name varchar(255) NOT NULL,
     content_type varchar(255) NOT NULL,
-    path varchar(255) NOT NULL,
     state varchar(16) NOT NULL,
     size bigint NULL,
     sha256 char(64) NULL,
@@ -192,6 +195,13 @@ pub(crate) fn attachments() -> Vec<String> {
         "CREATE INDEX event_attachments_pending ON event_attachments (created_at, id) WHERE event_id IS NULL"
             .to_owned(),
         "CREATE INDEX event_attachments_removing ON event_attachments (id) WHERE state = 'removing'".to_owned(),
+        format!(
+            "CREATE TRIGGER event_attachments_only_new BEFORE INSERT ON event_attachments
+WHEN NOT ({FRESH})
+BEGIN
+    SELECT RAISE(ABORT, '{INSERTED}');
+END"
+        ),
         format!(
             "CREATE TRIGGER event_attachments_no_update BEFORE UPDATE ON event_attachments
 WHEN NOT ({allowed})

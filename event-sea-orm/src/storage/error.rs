@@ -30,6 +30,28 @@ pub(super) fn unsafe_log(log: &event_core::LogName, why: &str) -> StorageError {
     )
 }
 
+/// A trigger has the right name, and another definition than the migration's.
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+pub(super) fn altered_trigger(log: &event_core::LogName, trigger: &str) -> StorageError {
+    let why = format!(
+        "its trigger `{trigger}` is not the one that this version's migration makes: it was replaced, or another version made it"
+    );
+    unsafe_log(log, &why)
+}
+
+/// A row-level security policy filters what the dispatcher's role reads of this table.
+pub(super) fn row_security(table: &str, role: Option<&str>) -> StorageError {
+    let role = role.map(|role| format!(" `{role}`")).unwrap_or_default();
+    StorageError::new(
+        Kind::Unsupported,
+        format!(
+            "row-level security hides rows of `{table}` from the dispatcher's role{role}, and what is hidden would be taken for \
+             what is not there: run the dispatcher, retention and sweeps as a role that sees all rows (ALTER ROLE ... BYPASSRLS, \
+             or the table's owner without FORCE ROW LEVEL SECURITY), or ALTER TABLE {table} DISABLE ROW LEVEL SECURITY"
+        ),
+    )
+}
+
 pub(super) fn storage_error(dialect: &dyn Dialect, error: DbErr) -> StorageError {
     let base = match dialect.trouble(&error) {
         Some(Trouble::NoTable(table)) => not_migrated(&table),
@@ -45,6 +67,7 @@ pub(super) fn storage_error(dialect: &dyn Dialect, error: DbErr) -> StorageError
             Kind::Fenced,
             "a failure row stands there already: another worker has the inbox, or a save was applied unseen; reloading",
         ),
+        Some(Trouble::RowSecurity(table)) => row_security(&table, None),
         Some(Trouble::Unreachable) => unreachable_database(),
         None if is_unreachable(&error) => unreachable_database(),
         // The dispatcher's statements bind what is the user's, so that the database's words can't quote it. None of its tables has a

@@ -204,6 +204,12 @@ impl Storage for SeaStorage {
         self.newest_id(&self.own().await?, log).await
     }
 
+    async fn foreign_id(&self, log: &LogName) -> Result<Option<i64>, StorageError> {
+        let Some(statement) = self.known_dialect()?.foreign_id(log) else { return Ok(None) };
+        let row = self.answer(self.own().await?.query_one_raw(statement)).await?;
+        row.map_or(Ok(None), |row| row.try_get("", "foreign_id").map_err(|error| self.error(error)))
+    }
+
     async fn look(
         &self,
         log: &LogName,

@@ -28,11 +28,20 @@ pub(super) async fn check(storage: &SeaStorage, logs: &[LogName]) -> Result<(), 
         if !made.to_ascii_uppercase().contains("AUTOINCREMENT") {
             return Err(error::unsafe_log(log, "its ids are not AUTOINCREMENT, and would be given out again"));
         }
-        for trigger in ddl::log_triggers(log.as_str()) {
-            if !found.iter().any(|(kind, found, _)| kind == "trigger" && *found == trigger) {
+        for (trigger, expected) in ddl::log_triggers(log.as_str()) {
+            let of_log = found.iter().find(|(kind, found, _)| kind == "trigger" && *found == trigger);
+            let Some((_, _, made)) = of_log else {
                 return Err(error::unsafe_log(log, &format!("its trigger `{trigger}` is missing")));
+            };
+            if normalised(made) != normalised(&expected) {
+                return Err(error::altered_trigger(log, &trigger));
             }
         }
     }
     Ok(())
+}
+
+/// A statement without what SQLite and its tools may write otherwise: white space, and quotes around names.
+fn normalised(statement: &str) -> String {
+    statement.replace('"', "").split_whitespace().collect::<Vec<_>>().join(" ")
 }

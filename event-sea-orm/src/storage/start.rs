@@ -21,7 +21,8 @@ impl SeaStorage {
     /// gaps looked up, after the newest id was read: a gap's event that commits later is recorded "from now on".
     pub(super) async fn now_of(&self, log: &LogName) -> Result<SavedCursor, StorageError> {
         let mut sql = self.sql()?;
-        sql.push("SELECT max(id) AS newest FROM ").name(log.as_str());
+        sql.push("SELECT max(id) AS newest FROM ").name(log.as_str()).push(" WHERE ");
+        self.known_dialect()?.drawn_only(&mut sql, log.as_str());
         let newest: Option<i64> = match self.query(&self.own().await?, sql).await?.first() {
             Some(row) => row.try_get("", "newest").map_err(|error| self.error(error))?,
             None => None,

@@ -109,6 +109,12 @@ impl TestDb {
         connect(&url, 1).await
     }
 
+    /// The account of [`as_account`](Self::as_account), as GRANT has it.
+    pub fn account(&self) -> String {
+        let Home::Server(database) = &self.home else { panic!("a file has no accounts") };
+        server::account(self.kind, &database.name)
+    }
+
     /// The URL of this server's account that has these rights and no others: `SELECT ON events`, as GRANT has them.
     pub async fn as_account(&self, rights: &[&str]) -> String {
         let Home::Server(database) = &self.home else { panic!("a file has no accounts") };

@@ -48,6 +48,13 @@ impl Worker {
         self.run.await.unwrap().unwrap();
     }
 
+    /// How it ended, of one that ends without being stopped.
+    pub async fn result(self) -> Result<(), StorageError> {
+        let result = self.run.await.unwrap();
+        drop(self.stop);
+        result
+    }
+
     /// Whether it ended by itself.
     pub fn has_ended(&self) -> bool {
         self.run.is_finished()

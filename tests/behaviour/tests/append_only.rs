@@ -5,8 +5,9 @@ use behaviour::models::IssueEvent;
 use behaviour::raw::RawEvent;
 use behaviour::{Kind, TestDb, on_every_database};
 use event_sea_orm::prelude::*;
+use sea_orm::{ConnectionTrait as _, DatabaseConnection};
 
-// By SQLite alone ids are kept growing by triggers, and times are kept as text.
+// By SQLite alone ids are kept growing by triggers, and times are kept as text. MariaDB and MySQL alone have sessions choose ids.
 on_every_database! {
     tampering_is_refused
     metadata_is_a_json_object
@@ -14,6 +15,10 @@ on_every_database! {
     ; sqlite_only:
     ids_only_grow
     times_have_one_form
+    ; postgres_only:
+    what_a_session_calls_a_table_is_nothing_to_a_trigger
+    ; mysql_only:
+    a_session_can_not_choose_the_id
 }
 
 /// All that the log holds, as text.
@@ -49,7 +54,10 @@ fn attempts(db: &TestDb) -> Vec<(String, &'static str)> {
                 (on_conflict(closed().id(2), "id"), refused),
                 (on_conflict(closed().key("b"), "idempotency_key"), refused),
             ]);
-            attempts.extend([0, -1, -7].map(|id| (insert(closed().id(id)), "CHECK constraint failed")));
+            // The highest id that there is would be the log's last.
+            attempts.extend([0, -7, 4, 9, i64::MAX].map(|id| (insert(closed().id(id)), refused)));
+            attempts.push((or_replace(closed().id(i64::MAX)), refused));
+            attempts.push((insert(closed().id(-1)), "CHECK constraint failed"));
         }
         Kind::Postgres => {
             let on_conflict =
@@ -68,6 +76,8 @@ fn attempts(db: &TestDb) -> Vec<(String, &'static str)> {
                 (format!("{} {on_conflict}", insert(closed().key("b"))), refused),
                 (replace(closed().key("b")), refused),
             ]);
+            // Below the cursors it would never be delivered, and the highest id that there is would be the log's last.
+            attempts.extend([2, 7, i64::MAX].map(|id| (insert(closed().id(id)), refused)));
         }
     }
     attempts
@@ -95,6 +105,62 @@ async fn tampering_is_refused(db: &TestDb) {
     assert!(if db.kind() == Kind::Sqlite { id == 4 } else { id > 3 }, "{id}");
 }
 
+/// By temporary tables, which come first in every `search_path`, by an empty `search_path` (`pg_dump` and replication have one), and
+/// by another name of the schema.
+async fn what_a_session_calls_a_table_is_nothing_to_a_trigger(db: &TestDb) {
+    IssueEvent::Created.on(1).by_system().save(&**db).await.unwrap();
+    let insert = RawEvent::closed().insert(db).replace("INTO events", "INTO public.events");
+    let session = db.another(1).await;
+    for sql in [
+        "CREATE TEMP TABLE event_sleepers (other int)",
+        "CREATE TEMP TABLE event_retention (log text, upto bigint)",
+        "INSERT INTO pg_temp.event_retention VALUES ('events', 100)",
+        "CREATE FUNCTION pg_temp.pg_notify(text, name) RETURNS void LANGUAGE plpgsql AS $$BEGIN RAISE 'ours'; END$$",
+        &insert,
+        "SET search_path = pg_temp, public, pg_catalog",
+        &insert,
+        "SET search_path = ''",
+        &insert,
+    ] {
+        session.execute_unprepared(sql).await.expect(sql);
+    }
+    for path in ["''", "pg_temp, public, pg_catalog"] {
+        session.execute_unprepared(&format!("SET search_path = {path}")).await.unwrap();
+        let error = session.execute_unprepared("DELETE FROM public.events").await.unwrap_err().to_string();
+        assert!(error.contains("append-only"), "{error}");
+    }
+    session.close().await.unwrap();
+    db.sql("ALTER SCHEMA public RENAME TO moved").await.unwrap();
+    let moved = db.url().to_owned() + "&options=-c%20search_path%3Dmoved";
+    let moved = behaviour::connect(&moved, 3).await;
+    IssueEvent::Created.on(1).by_system().save(&moved).await.unwrap();
+    // The triggers are those that the migration makes there, too.
+    Dispatcher::builder(&moved).build().unwrap().drain().await.unwrap();
+    assert_eq!(
+        event_sea_orm::Retention::older_than(std::time::Duration::ZERO).run(&moved).await.unwrap().logs.len(),
+        2
+    );
+    moved.close().await.unwrap();
+}
+
+/// `SET insert_id` has the database "draw" that id, which the statement does not name.
+async fn a_session_can_not_choose_the_id(db: &TestDb) {
+    let record = async |db: &DatabaseConnection| IssueEvent::Created.on(1).by_system().save(db).await;
+    let first = record(db).await.unwrap().event().unwrap().id;
+    let session = db.another(1).await;
+    for id in ["1", "5", "4611686018427387904", "9223372036854775807", "18446744073709551615"] {
+        session.execute_unprepared(&format!("SET SESSION insert_id = {id}")).await.unwrap();
+        let error = record(&session).await.expect_err(id).to_string();
+        assert!(error.contains("leave the id to the database"), "{id}: {error}");
+        let two = [IssueEvent::Created.on(1).by_system(), IssueEvent::Created.on(1).by_system()];
+        record_many(&session, two).await.expect_err(id);
+    }
+    session.execute_unprepared("SET SESSION insert_id = 0").await.unwrap();
+    let next = record(&session).await.unwrap().event().unwrap().id;
+    assert!(next > first && next < first + 100, "{next}");
+    assert_eq!(db.number("SELECT count(*) FROM events").await, 2);
+}
+
 async fn an_id_is_never_given_out_again(db: &TestDb) {
     let record = async || IssueEvent::Created.on(1).by_system().save(&**db).await.unwrap().event().unwrap().id;
     record().await;
@@ -116,13 +182,20 @@ async fn ids_only_grow(db: &TestDb) {
     // As retention will: the newest rows go.
     db.allow_delete("events").await;
     db.sql("DELETE FROM events WHERE id >= 3").await.unwrap();
-    for reused in [3, 5] {
-        let error = RawEvent::closed().id(reused).write(db).await.expect_err("an id of a row that is gone");
-        assert!(error.to_string().contains("only grow"), "{error}");
+    let rows =
+        ["(3, {})", "(5, {})", "(6, {})", "(9, {}), (8, {})", "(8, {}), (9, {}), (NULL, {})", "(NULL, {}), (9, {})"];
+    for rows in rows {
+        let sql = format!("INSERT INTO events (id, {COLUMNS}) VALUES {}", rows.replace("{}", VALUES));
+        let error = db.sql(&sql).await.expect_err(rows).to_string();
+        assert!(error.contains("leave the id of events to the database"), "{rows}: {error}");
     }
-    // Within one statement, where sqlite_sequence still holds what was before it.
-    let sql = format!("INSERT INTO events (id, {COLUMNS}) VALUES (9, {VALUES}), (8, {VALUES})");
-    assert!(db.sql(&sql).await.unwrap_err().to_string().contains("only grow"));
+    // Where somebody dropped that trigger, the other one refuses what does not grow: also within one statement, where
+    // sqlite_sequence still holds what was before it.
+    db.drop_trigger("events", "events_no_replace").await;
+    for rows in ["(3, {})", "(5, {})", "(9, {}), (8, {})"] {
+        let sql = format!("INSERT INTO events (id, {COLUMNS}) VALUES {}", rows.replace("{}", VALUES));
+        assert!(db.sql(&sql).await.unwrap_err().to_string().contains("only grow"), "{rows}");
+    }
     let sql = format!("INSERT INTO events (id, {COLUMNS}) VALUES (8, {VALUES}), (9, {VALUES}), (NULL, {VALUES})");
     db.sql(&sql).await.unwrap();
     assert_eq!(db.number("SELECT max(id) FROM events").await, 10);

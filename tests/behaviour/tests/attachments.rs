@@ -51,11 +51,19 @@ on_every_empty_database! {
     objects_without_a_row_are_listed_and_kept
     names_and_types_are_checked
     a_missing_table_is_told
+    a_file_that_is_too_large_leaves_nothing
+    others_may_not_read_what_is_stored
+    a_row_names_no_other_object
+    symbolic_links_are_not_followed
+    a_row_begins_as_an_upload
     ; servers_only:
     a_recorder_waits_for_a_sweep_and_sees_it
     a_snapshot_from_before_a_sweep_attaches_nothing
     these_rights_are_enough_to_attach
     these_rights_are_enough_to_sweep
+    ; postgres_only:
+    a_temporary_table_of_a_logs_name_claims_nothing
+    a_sweep_that_does_not_see_all_events_removes_nothing
 }
 
 /// What happens to issues, in a table of its own.
@@ -267,14 +275,25 @@ async fn what_is_rolled_back_is_swept(db: &TestDb) {
 /// A row as a crash leaves it, and where its object would lie.
 async fn raw_row(db: &TestDb, n: u8, state: &str) -> String {
     let id = format!("01997d3e-0000-7000-8000-0000000000{n:02x}");
-    let path = format!("attachments/{n:02x}/{id}");
-    let known = if state == "uploading" { "NULL, NULL" } else { "3, 'x'" };
-    let sql = format!(
-        "INSERT INTO event_attachments (id, name, content_type, path, state, size, sha256) \
-         VALUES ('{id}', 'a', 'text/plain', '{path}', '{state}', {known})"
-    );
-    db.sql(&sql).await.unwrap();
-    path
+    raw_row_of(db, &id, state).await;
+    format!("attachments/{n:02x}/{id}")
+}
+
+/// A row of that id, which came to its state step by step.
+async fn raw_row_of(db: &TestDb, id: &str, state: &str) {
+    db.sql(&format!(
+        "INSERT INTO event_attachments (id, name, content_type, state) VALUES ('{id}', 'a', 'text/plain', 'uploading')"
+    ))
+    .await
+    .unwrap();
+    if state != "uploading" {
+        db.sql(&format!("UPDATE event_attachments SET state = 'stored', size = 3, sha256 = 'x' WHERE id = '{id}'"))
+            .await
+            .unwrap();
+    }
+    if state == "removing" {
+        db.sql(&format!("UPDATE event_attachments SET state = 'removing' WHERE id = '{id}'")).await.unwrap();
+    }
 }
 
 async fn what_a_killed_upload_left_is_swept(db: &TestDb) {
@@ -707,11 +726,11 @@ async fn attached_files_are_append_only(db: &TestDb) {
     commented().attach(&attached).save(&**db).await.unwrap();
     raw_row(db, 1, "uploading").await;
     let contents =
-        || db.rows("SELECT id, name, content_type, path, state, size, sha256, log, event_id FROM event_attachments");
+        || db.rows("SELECT id, name, content_type, state, size, sha256, log, event_id FROM event_attachments");
     let before = contents().await;
     let mut attempts = Vec::new();
     for id in [&attached.id, &free.id] {
-        for change in ["name = 'x'", "content_type = 'x'", "path = 'x'", "size = 1", "sha256 = 'x'", "id = 'x'"] {
+        for change in ["name = 'x'", "content_type = 'x'", "size = 1", "sha256 = 'x'", "id = 'x'"] {
             attempts.push(format!("UPDATE event_attachments SET {change} WHERE id = '{id}'"));
         }
         attempts.push(format!(
@@ -734,7 +753,7 @@ async fn attached_files_are_append_only(db: &TestDb) {
         attempts.push(format!("UPDATE event_attachments SET {change} WHERE state = 'uploading'"));
     }
     let values = format!(
-        "INTO event_attachments (id, name, content_type, path, state) VALUES ('{}', 'x', 'x/x', 'x', 'uploading')",
+        "INTO event_attachments (id, name, content_type, state) VALUES ('{}', 'x', 'x/x', 'uploading')",
         attached.id
     );
     match db.kind() {
@@ -758,10 +777,15 @@ async fn attached_files_are_append_only(db: &TestDb) {
         assert!(error.contains("append-only"), "{attempt}: {error}");
         assert_eq!(contents().await, before, "{attempt}");
     }
-    for bad in ["'x', NULL, NULL", "'stored', NULL, NULL", "'stored', 1, NULL"] {
-        let columns = "(id, name, content_type, path, state, size, sha256)";
-        let sql = format!("INSERT INTO event_attachments {columns} VALUES ('y', 'a', 'a/a', 'a', {bad})");
-        assert!(db.sql(&sql).await.unwrap_err().to_string().to_lowercase().contains("constraint"), "{bad}");
+    for bad in ["'x', NULL, NULL", "'stored', NULL, NULL", "'stored', 1, NULL", "'uploading', 1, NULL"] {
+        let columns = "(id, name, content_type, state, size, sha256)";
+        let sql = format!("INSERT INTO event_attachments {columns} VALUES ('y', 'a', 'a/a', {bad})");
+        let error = db.sql(&sql).await.unwrap_err().to_string().to_lowercase();
+        // PostgreSQL lets the table's owner restore rows as they were, as far as its constraints do.
+        assert!(
+            error.contains(if db.kind() == Kind::Postgres { "constraint" } else { "append-only" }),
+            "{bad}: {error}"
+        );
     }
 }
 
@@ -962,4 +986,209 @@ async fn these_rights_are_enough_to_sweep(db: &TestDb) {
     assert_eq!(attachments.sweep(Duration::ZERO).await.unwrap().removed, 2);
     assert_eq!(files.files().len(), 0);
     sweeper.close().await.unwrap();
+}
+
+async fn a_file_that_is_too_large_leaves_nothing(db: &TestDb) {
+    let files = Files::new(db).await;
+    let limited = files.attachments.clone().at_most(10);
+    assert_eq!(limited.store("a", "text/plain", "0123456789").await.unwrap().size, 10);
+    let is_refused = |error: AttachmentError| {
+        assert!(matches!(error, AttachmentError::TooLarge { limit } if limit >= 10), "{error}");
+        assert!(error.to_string().contains("bytes that are allowed"), "{error}");
+    };
+    is_refused(limited.store("a", "text/plain", "0123456789a").await.unwrap_err());
+    is_refused(limited.store_reader("a", "text/plain", tokio::io::repeat(1)).await.unwrap_err());
+    // Endless, and read no further than it has to be; within a part, at its end, and behind it.
+    for limit in [10_u64, 8 << 20, (20 << 20) + 1] {
+        let pieces = Arc::new(std::sync::atomic::AtomicU64::new(0));
+        let counted = pieces.clone();
+        let endless = stream::repeat_with(move || {
+            counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            Ok::<_, std::io::Error>(vec![7_u8; 1 << 20])
+        });
+        is_refused(
+            files.attachments.clone().at_most(limit).store_stream("a", "text/plain", endless).await.unwrap_err(),
+        );
+        assert_eq!(pieces.load(std::sync::atomic::Ordering::Relaxed), (limit >> 20) + 1);
+    }
+    assert_eq!(rows(db).await, ["stored - -"]);
+    assert_eq!(files.files().len(), 1, "nothing of the others: {:?}", files.files());
+    // Without the limit it is stored, and with one it is read.
+    let large = files.store("0123456789a").await;
+    assert_eq!(limited.read(&large).await.unwrap(), "0123456789a");
+}
+
+/// By their modes, on Unix.
+async fn others_may_not_read_what_is_stored(db: &TestDb) {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode = |path: &Path| std::fs::symlink_metadata(path).unwrap().permissions().mode() & 0o777;
+    let files = Files::new(db).await;
+    let content = large();
+    let pieces = stream::iter(content.chunks(3 << 20).map(|piece| Ok::<_, std::io::Error>(piece.to_vec())));
+    for file in [files.store("a").await, files.attachments.store_stream("b", "text/plain", pieces).await.unwrap()] {
+        let path = files.file(&file);
+        assert_eq!(mode(&path), 0o600, "{}", path.display());
+        let made = path.ancestors().skip(1).take_while(|directory| *directory != files.directory.path());
+        for directory in made {
+            assert_eq!(mode(directory), 0o700, "{}", directory.display());
+        }
+    }
+    // One that was there keeps its mode: its owner may have reasons.
+    let shared = files.directory.path().join("shared");
+    std::fs::create_dir(&shared).unwrap();
+    std::fs::set_permissions(&shared, std::fs::Permissions::from_mode(0o750)).unwrap();
+    Attachments::in_directory(db, &shared).unwrap().store("a", "text/plain", "a").await.unwrap();
+    assert_eq!((mode(&shared), mode(&shared.join("attachments"))), (0o750, 0o700));
+}
+
+/// The object is found by the id alone, and what is no id has none: whatever a row says, nothing else is read or removed.
+async fn a_row_names_no_other_object(db: &TestDb) {
+    let files = Files::new(db).await;
+    let storage = files.directory.path().join("made/storage");
+    let outside = files.directory.path().join("secret");
+    std::fs::write(&outside, "abc").unwrap();
+    std::fs::write(storage.join("inside"), "abc").unwrap();
+    let victim = files.store("victim").await;
+    let victims = files.file(&victim);
+    let ids = ["../../../secret", "../../inside", "inside", "..", "x", "01997D3E-0000-7000-8000-0000000000AB"];
+    for id in ids {
+        raw_row_of(db, id, "stored").await;
+        let id = AttachmentId::from(id);
+        assert_eq!(files.attachments.find(&id).await.unwrap(), None);
+        // Before the database is asked, or by it.
+        let error = commented().attach(id).save(&**db).await.unwrap_err();
+        assert!(matches!(error, RecordError::Invalid(_) | RecordError::Attachment { .. }), "{error}");
+    }
+    // Nothing that the driver can't bind reaches it.
+    for id in ["", "\0", "a\0b", "é"] {
+        assert_eq!(files.attachments.find(&AttachmentId::from(id)).await.unwrap(), None, "{id:?}");
+    }
+    // A row of such an id that names an event: read, it is missing.
+    let saved = commented().save(&**db).await.unwrap();
+    let event = saved.event().unwrap();
+    db.sql(&format!("UPDATE event_attachments SET log = 'events', event_id = {} WHERE id = '../../inside'", event.id))
+        .await
+        .unwrap();
+    let of = files.attachments.of(event).await.unwrap();
+    assert!(matches!(files.attachments.read(&of[0]).await, Err(AttachmentError::Missing { .. })));
+    assert!(matches!(files.attachments.stream(&of[0]).await.map(drop), Err(AttachmentError::Missing { .. })));
+    // The others are swept, with the victim, which nobody attached.
+    assert!(victims.exists());
+    let swept = files.sweep().await;
+    assert_eq!(swept.removed, ids.len() as u64, "{swept:?}");
+    assert!(outside.exists() && storage.join("inside").exists() && !victims.exists());
+}
+
+/// Somebody who may write in the store could lead it elsewhere.
+async fn symbolic_links_are_not_followed(db: &TestDb) {
+    use std::os::unix::fs::symlink;
+    let files = Files::new(db).await;
+    let (folder, single, kept) = (files.store("abc").await, files.store("abc").await, files.store("abc").await);
+    let elsewhere = files.directory.path().join("elsewhere");
+    std::fs::create_dir(&elsewhere).unwrap();
+    let path = files.file(&folder);
+    let parent = path.parent().unwrap();
+    std::fs::rename(parent, elsewhere.join("folder")).unwrap();
+    symlink(elsewhere.join("folder"), parent).unwrap();
+    let path = storage_path(&files, &single);
+    std::fs::rename(&path, elsewhere.join("single")).unwrap();
+    symlink(elsewhere.join("single"), &path).unwrap();
+    for file in [&folder, &single] {
+        let error = files.attachments.read(file).await.unwrap_err();
+        assert!(error.to_string().contains("symbolic link"), "{error}");
+    }
+    assert_eq!(files.attachments.read(&kept).await.unwrap(), "abc");
+    let swept = files.attachments.sweep(Duration::ZERO).await.unwrap();
+    assert_eq!((swept.removed, swept.failed), (1, 2), "{swept:?}");
+    assert!(elsewhere.join("folder").join(folder.id.as_str()).exists() && elsewhere.join("single").exists());
+    // A store that was moved as a whole, and is reached by a link, is its owner's decision.
+    let moved = files.directory.path().join("moved");
+    std::fs::create_dir(&moved).unwrap();
+    symlink(&moved, files.directory.path().join("linked")).unwrap();
+    let linked = Attachments::in_directory(db, files.directory.path().join("linked")).unwrap();
+    let file = linked.store("a", "text/plain", "abc").await.unwrap();
+    assert_eq!(linked.read(&file).await.unwrap(), "abc");
+}
+
+fn storage_path(files: &Files, attachment: &Attachment) -> PathBuf {
+    let id = attachment.id.as_str();
+    files.directory.path().join("made/storage/attachments").join(&id[id.len() - 2..]).join(id)
+}
+
+/// An INSERT of what is stored, attached or to be removed is refused.
+async fn a_row_begins_as_an_upload(db: &TestDb) {
+    let files = Files::new(db).await;
+    let saved = commented().save(&**db).await.unwrap();
+    let event = saved.event().unwrap().id;
+    let session = match db.kind() {
+        // The table's owner may, to restore rows as they were.
+        Kind::Postgres => {
+            Database::connect(db.as_account(&["SELECT, INSERT, UPDATE ON event_attachments"]).await).await.unwrap()
+        }
+        _ => db.another(1).await,
+    };
+    for (nth, values) in [
+        "'removing', NULL, NULL, NULL, NULL".to_owned(),
+        "'stored', 3, 'x', NULL, NULL".to_owned(),
+        format!("'stored', 3, 'x', 'events', {event}"),
+        format!("'uploading', 3, 'x', 'events', {event}"),
+        "'uploading', 3, 'x', NULL, NULL".to_owned(),
+    ]
+    .iter()
+    .enumerate()
+    {
+        let sql = format!(
+            "INSERT INTO event_attachments (id, name, content_type, state, size, sha256, log, event_id) \
+             VALUES ('01997d3e-0000-7000-8000-00000000000{nth}', 'a', 'a/a', {values})"
+        );
+        let error = session.execute_unprepared(&sql).await.expect_err(values).to_string();
+        assert!(error.contains("a row begins as an upload"), "{values}: {error}");
+    }
+    assert_eq!(rows(db).await.len(), 0);
+    assert!(files.attachments.of(saved.event().unwrap()).await.unwrap().is_empty());
+    session.close().await.unwrap();
+}
+
+/// The trigger asks the log whether the event is there: the log, and not what a session calls so.
+async fn a_temporary_table_of_a_logs_name_claims_nothing(db: &TestDb) {
+    let files = Files::new(db).await;
+    let file = files.store("a").await;
+    commented().attach(&file).save(&**db).await.unwrap();
+    let rights = ["SELECT, UPDATE ON event_attachments", "SELECT ON events", "SELECT, INSERT ON events"];
+    let attacker = Database::connect(db.as_account(&rights).await).await.unwrap();
+    let session = attacker.begin().await.unwrap();
+    for sql in [
+        "CREATE TEMP TABLE events (id bigint)",
+        "CREATE TEMP TABLE pg_class (oid oid, relowner oid)",
+        "CREATE FUNCTION pg_temp.format(text, name, varchar) RETURNS text LANGUAGE sql AS $$ SELECT 'SELECT false' $$",
+        "SET LOCAL search_path = pg_temp, public, pg_catalog",
+    ] {
+        session.execute_unprepared(sql).await.unwrap();
+    }
+    let claim = "UPDATE public.event_attachments SET state = 'removing'";
+    let error = session.execute_unprepared(claim).await.unwrap_err().to_string();
+    assert!(error.contains("only a sweep deletes them"), "{error}");
+    session.rollback().await.unwrap();
+    attacker.close().await.unwrap();
+    assert_eq!(files.sweep().await.removed, 0);
+    assert_eq!(files.attachments.read(&file).await.unwrap(), "a");
+}
+
+/// A policy that hides an event does not make it one that is gone.
+async fn a_sweep_that_does_not_see_all_events_removes_nothing(db: &TestDb) {
+    let files = Files::new(db).await;
+    let file = files.store("a").await;
+    commented().attach(&file).save(&**db).await.unwrap();
+    db.sql("ALTER TABLE events ENABLE ROW LEVEL SECURITY").await.unwrap();
+    let rights = ["SELECT, UPDATE, DELETE ON event_attachments", "SELECT ON events"];
+    let sweeper = Database::connect(db.as_account(&rights).await).await.unwrap();
+    let attachments = Attachments::in_directory(&sweeper, files.directory.path().join("made/storage")).unwrap();
+    let swept = attachments.sweep(Duration::ZERO).await.unwrap();
+    assert_eq!((swept.removed, swept.failed), (0, 1), "{swept:?}");
+    assert!(matches!(&swept.failures[0], AttachmentError::Log { log, .. } if log == "events"));
+    // Nor does the trigger take it for gone.
+    let claim = sweeper.execute_unprepared("UPDATE event_attachments SET state = 'removing'").await;
+    assert!(claim.unwrap_err().to_string().contains("row-level security"));
+    sweeper.close().await.unwrap();
+    assert_eq!(rows(db).await, ["stored events 1"]);
 }

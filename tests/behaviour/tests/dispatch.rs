@@ -500,10 +500,11 @@ async fn subjects_and_actors_are_loaded(db: &TestDb) {
     assert!(dead[0].error.contains("subject (issue 4711) is not there"), "{}", dead[0].error);
 }
 
-/// Ids that will never be an event's: on SQLite taken by hand, since a rolled-back one is given out again there.
+/// Ids that will never be an event's: on SQLite skipped by hand, since a rolled-back one is given out again there.
 async fn burn_ids(db: &TestDb) {
     if db.kind() == Kind::Sqlite {
-        RawEvent::closed().id(1_000).write(db).await.unwrap();
+        db.sql("UPDATE sqlite_sequence SET seq = 999 WHERE name = 'events'").await.unwrap();
+        comment(db, 1).await;
         return;
     }
     let rolled_back = db.transact(async |txn| {

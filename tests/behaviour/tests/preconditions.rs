@@ -1,17 +1,28 @@
 //! What exactness rests on, on each server: taken away, it is a refusal that names what is missing and how to mend it.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+use std::time::Duration;
+
 use behaviour::models::IssueEvent;
+use behaviour::raw::RawEvent;
 use behaviour::seen::Seen;
-use behaviour::{TestDb, on_every_database};
-use event_core::storage::StorageErrorKind;
+use behaviour::worker::{Worker, until};
+use behaviour::{Kind, TestDb, connect, on_every_database};
+use event_core::storage::{StorageError, StorageErrorKind};
 use event_sea_orm::prelude::*;
+use sea_orm::DatabaseConnection;
 
 on_every_database! {
     a_log_as_it_was_made_is_accepted
+    a_trigger_of_the_same_name_that_does_nothing
     ; servers_only:
     a_missing_trigger
+    text_that_is_not_utf_8
     ; postgres_only:
+    a_policy_that_hides_rows
+    a_policy_that_comes_while_the_dispatcher_runs
+    a_policy_on_a_partition
+    an_id_that_the_sequence_did_not_give_out
     a_disabled_trigger
     a_sequence_with_a_cache
     a_sequence_that_does_not_count_by_one
@@ -33,6 +44,17 @@ async fn refusal(db: &TestDb) -> String {
     let running = dispatcher.run(std::future::pending()).await.unwrap_err();
     assert_eq!(running.kind(), StorageErrorKind::Unsupported, "running refuses too: {running}");
     error.to_string()
+}
+
+/// The dispatcher of an account that owns none of the tables, which policies therefore apply to.
+async fn limited(db: &TestDb) -> DatabaseConnection {
+    let all =
+        ["SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public", "SELECT ON ALL SEQUENCES IN SCHEMA public"];
+    connect(&db.as_account(&all).await, 3).await
+}
+
+async fn drained(db: &DatabaseConnection, seen: &Seen) -> Result<(), StorageError> {
+    Dispatcher::builder(db).state(seen.clone()).build().unwrap().drain().await.map(drop)
 }
 
 async fn is_accepted(db: &TestDb) {
@@ -110,4 +132,174 @@ async fn ids_that_come_from_another_sequence(db: &TestDb) {
     // One of that name that the ids don't come from.
     db.sql("CREATE SEQUENCE events_id_seq").await.unwrap();
     contains(&refusal(db).await, &["`events`", "`events_id_seq`"]);
+}
+
+/// The same triggers by name, at the same moments, without an effect.
+async fn a_trigger_of_the_same_name_that_does_nothing(db: &TestDb) {
+    if db.kind() == Kind::Postgres {
+        let made = db.text("SELECT prosrc FROM pg_proc WHERE proname = 'events_append_only'").await;
+        let function = |body: &str, settings: &str| {
+            format!(
+                "CREATE OR REPLACE FUNCTION events_append_only() RETURNS trigger LANGUAGE plpgsql {settings} AS $${body}$$"
+            )
+        };
+        let settings = "SET search_path = pg_catalog, pg_temp";
+        for harm in [function("BEGIN RETURN coalesce(NEW, OLD); END", settings), function(&made, "")] {
+            db.sql(&harm).await.unwrap();
+            contains(&refusal(db).await, &["`events`", "`events_no_update`", "replaced"]);
+        }
+        db.sql(&function(&made, settings)).await.unwrap();
+        is_accepted(db).await;
+        // Of other moments, on a condition, or calling something else.
+        db.sql("CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RETURN OLD; END$$")
+            .await
+            .unwrap();
+        for harm in [
+            "AFTER DELETE ON events FOR EACH ROW EXECUTE FUNCTION events_append_only()",
+            "BEFORE DELETE ON events FOR EACH STATEMENT EXECUTE FUNCTION events_append_only()",
+            "BEFORE DELETE ON events FOR EACH ROW WHEN (OLD.id < 0) EXECUTE FUNCTION events_append_only()",
+            "BEFORE DELETE ON events FOR EACH ROW EXECUTE FUNCTION nothing()",
+        ] {
+            db.drop_trigger("events", "events_no_delete").await;
+            db.sql(&format!("CREATE TRIGGER events_no_delete {harm}")).await.unwrap();
+            contains(&refusal(db).await, &["`events`", "`events_no_delete`", "replaced"]);
+        }
+        return;
+    }
+    let nothing = if db.kind() == Kind::Sqlite { "BEGIN SELECT 1; END" } else { "FOR EACH ROW BEGIN END" };
+    for trigger in db.triggers("events").await {
+        db.drop_trigger("events", &trigger.name).await;
+        let (head, _) = trigger.definition.split_once("BEGIN").unwrap();
+        let head = head.split(" FOR EACH ROW").next().unwrap();
+        db.sql(&format!("{head} {nothing}")).await.unwrap();
+        contains(&refusal(db).await, &["`events`", &format!("`{}`", trigger.name), "replaced"]);
+        db.drop_trigger("events", &trigger.name).await;
+        // White space is not the definition.
+        db.sql(&trigger.definition.replace('\n', "\n  ")).await.unwrap();
+    }
+    is_accepted(db).await;
+}
+
+async fn text_that_is_not_utf_8(db: &TestDb) {
+    if db.kind() == Kind::MySql {
+        // One that holds nothing but ASCII so far, and one of the dispatcher's own tables.
+        for (table, column) in [("events", "action"), ("event_failures", "error")] {
+            let kind = if column == "action" { "varchar(64)" } else { "text" };
+            let of =
+                |charset: &str| format!("ALTER TABLE {table} MODIFY {column} {kind} CHARACTER SET {charset} NOT NULL");
+            db.sql(&of("latin1")).await.unwrap();
+            contains(&refusal(db).await, &["utf8mb4", "latin1", &format!("`{column}` of `{table}`")]);
+            db.sql(&of("utf8mb4 COLLATE utf8mb4_nopad_bin")).await.unwrap();
+        }
+        return is_accepted(db).await;
+    }
+    let name = db.text("SELECT current_database() || '_l1'").await;
+    let template = "ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0";
+    db.sql(&format!("CREATE DATABASE {name} {template}")).await.unwrap();
+    let latin = connect(&db.url().replace(&db.text("SELECT current_database()::text").await, &name), 2).await;
+    let migrated = event_sea_orm::migrate(&latin).await.unwrap_err();
+    let drained = drained(&latin, &Seen::default()).await.unwrap_err();
+    latin.close().await.unwrap();
+    db.sql(&format!("DROP DATABASE {name} WITH (FORCE)")).await.unwrap();
+    contains(&migrated.to_string(), &["LATIN1", "UTF8"]);
+    assert_eq!(drained.kind(), StorageErrorKind::Unsupported);
+    contains(&drained.to_string(), &["LATIN1", "UTF8"]);
+}
+
+async fn a_policy_that_hides_rows(db: &TestDb) {
+    let (worker, seen) = (limited(db).await, Seen::default());
+    IssueEvent::Closed.on(1).by_system().save(&**db).await.unwrap();
+    for table in ["events", "event_cursors", "event_failures", "event_retention", "event_sleepers", "event_throttles"] {
+        db.sql(&format!("ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")).await.unwrap();
+        let error = drained(&worker, &seen).await.unwrap_err();
+        assert_eq!(error.kind(), StorageErrorKind::Unsupported, "{error}");
+        contains(&error.to_string(), &[&format!("`{table}`"), "row-level security", "_u`", "BYPASSRLS"]);
+        assert!(seen.lines().is_empty(), "{table}");
+        db.sql(&format!("ALTER TABLE {table} DISABLE ROW LEVEL SECURITY")).await.unwrap();
+    }
+    // Of the owner's, too, where the policy is forced upon it; a superuser sees all.
+    db.sql("ALTER TABLE events ENABLE ROW LEVEL SECURITY").await.unwrap();
+    db.sql("ALTER TABLE events FORCE ROW LEVEL SECURITY").await.unwrap();
+    is_accepted(db).await;
+    db.sql("ALTER TABLE events DISABLE ROW LEVEL SECURITY").await.unwrap();
+    drained(&worker, &seen).await.unwrap();
+    worker.close().await.unwrap();
+}
+
+/// Neither by a read, nor by the proof that a missing id is dead, is an event lost that is hidden for a while.
+async fn a_policy_that_comes_while_the_dispatcher_runs(db: &TestDb) {
+    let (worker, seen) = (limited(db).await, Seen::default());
+    let record = async || IssueEvent::Closed.on(1).by_system().save(&**db).await.unwrap().event().unwrap().id;
+    let mut recorded = vec![record().await];
+    let builder = Dispatcher::builder(&worker).state(seen.clone()).lease(Duration::from_secs(1));
+    let running = Worker::start(builder.build().unwrap());
+    until("the first event", async || seen.lines().len() == 1).await;
+    let hidden = recorded[0] + 2;
+    db.sql(&format!("CREATE POLICY tenants ON events FOR SELECT USING (id <> {hidden})")).await.unwrap();
+    db.sql("ALTER TABLE events ENABLE ROW LEVEL SECURITY").await.unwrap();
+    for _ in 0..3 {
+        recorded.push(record().await);
+    }
+    until("the dispatcher's refusal", async || running.has_ended()).await;
+    let error = running.result().await.unwrap_err();
+    assert_eq!(error.kind(), StorageErrorKind::Unsupported, "{error}");
+    contains(&error.to_string(), &["`events`", "row-level security"]);
+    db.sql("ALTER TABLE events DISABLE ROW LEVEL SECURITY").await.unwrap();
+    // Once the lease has expired that the refused one could not give up.
+    until("the rest", async || drained(&worker, &seen).await.is_ok() && seen.lines().len() == recorded.len()).await;
+    let mut delivered: Vec<i64> = seen.lines().iter().map(|line| line.parse().unwrap()).collect();
+    delivered.sort_unstable();
+    assert_eq!(delivered, recorded);
+    worker.close().await.unwrap();
+}
+
+/// A partitioned log of the same columns, triggers and sequence.
+async fn a_policy_on_a_partition(db: &TestDb) {
+    for sql in [
+        "CREATE TABLE parted (LIKE events INCLUDING DEFAULTS INCLUDING CONSTRAINTS) PARTITION BY RANGE (id)",
+        "DROP TABLE events",
+        "ALTER TABLE parted RENAME TO events",
+        "ALTER TABLE events ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (SEQUENCE NAME events_id_seq)",
+        "CREATE TABLE events_all PARTITION OF events DEFAULT",
+        "ALTER TABLE events_all ENABLE ROW LEVEL SECURITY",
+    ] {
+        db.sql(sql).await.unwrap();
+    }
+    let worker = limited(db).await;
+    let error = drained(&worker, &Seen::default()).await.unwrap_err();
+    contains(&error.to_string(), &["`events_all`", "row-level security"]);
+    worker.close().await.unwrap();
+}
+
+/// The highest id that there is: taken, it would end every inbox.
+async fn an_id_that_the_sequence_did_not_give_out(db: &TestDb) {
+    let seen = Seen::default();
+    let dispatcher = || Dispatcher::builder(&**db).state(seen.clone()).lease(Duration::from_secs(3));
+    let running = dispatcher().build().unwrap();
+    let health = running.clone();
+    let worker = Worker::start(running);
+    let first = IssueEvent::Closed.on(1).by_system().save(&**db).await.unwrap().event().unwrap().id;
+    RawEvent::closed().id(i64::MAX).write(db).await.unwrap();
+    let after = IssueEvent::Closed.on(1).by_system().save(&**db).await.unwrap().event().unwrap().id;
+    until("two events", async || seen.lines().len() == 2).await;
+    let foreign = || {
+        let health = health.health();
+        let logs = health.inboxes.values().flat_map(|inbox| inbox.logs.values());
+        (logs.filter_map(|log| log.foreign_id).next(), health.is_well())
+    };
+    until("the report", async || foreign() == (Some(i64::MAX), false)).await;
+    worker.stop().await;
+    assert_eq!(seen.lines(), [first.to_string(), after.to_string()]);
+    assert!(db.number("SELECT max(high) FROM event_cursors").await <= after);
+    // One that starts now takes its place from the log's own ids, and the report ends with what it reports.
+    db.sql("DELETE FROM event_cursors").await.unwrap();
+    drained(db, &seen).await.unwrap();
+    db.allow_delete("events").await;
+    db.sql(&format!("DELETE FROM events WHERE id = {}", i64::MAX)).await.unwrap();
+    db.sql("ALTER TABLE events ENABLE TRIGGER USER").await.unwrap();
+    let running = dispatcher().build().unwrap();
+    let health = running.clone();
+    let worker = Worker::start(running);
+    until("a healthy dispatcher", async || health.health().is_well()).await;
+    worker.stop().await;
 }

@@ -32,6 +32,8 @@ on_every_database! {
     two_at_once_do_it_once
     a_run_that_is_cut_off_leaves_whole_batches
     beside_live_traffic_nothing_is_lost_and_nothing_done_twice
+    ; postgres_only:
+    what_a_policy_hides_does_not_go
 }
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -271,8 +273,8 @@ async fn throttles_that_ended_go_too(db: &TestDb) {
         recording.throttle(Throttle::per_key(Duration::from_secs(minutes * 60), key)).save(&**db).await.unwrap();
     }
     let past = db.time("2026-01-01T00:00:00+00:00");
-    let ended =
-        format!("UPDATE event_throttles SET until = {past} WHERE until < {}", db.time("2026-12-01T00:00:00+00:00"));
+    let tomorrow = (chrono::Utc::now() + DAY).format("%Y-%m-%dT%H:%M:%S+00:00").to_string();
+    let ended = format!("UPDATE event_throttles SET until = {past} WHERE until < {}", db.time(&tomorrow));
     db.sql(&ended).await.unwrap();
     assert_eq!(db.number("SELECT count(*) FROM event_throttles").await, 2);
     assert_eq!(everything().run(&**db).await.unwrap().throttles, 1);
@@ -382,4 +384,22 @@ async fn beside_live_traffic_nothing_is_lost_and_nothing_done_twice(db: &TestDb)
     assert!(removed > 20 && runs > 2, "{removed} removed in {runs} runs");
     run(db, everything()).await;
     assert_eq!(ids(db).await, [*kept.last().unwrap()]);
+}
+
+/// A failure row, a cursor, or the permission to delete.
+async fn what_a_policy_hides_does_not_go(db: &TestDb) {
+    recorded(db, 3).await;
+    RawFailure { inbox: "projected", log: "events", id: 1, attempts: 1, next_attempt_at: None, started_at: None }
+        .write(db)
+        .await;
+    let rights = ["SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public"];
+    let account = behaviour::connect(&db.as_account(&rights).await, 2).await;
+    for table in ["event_failures", "event_cursors", "event_retention", "events"] {
+        db.sql(&format!("ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")).await.unwrap();
+        let error = everything().run(&account).await.unwrap_err().to_string();
+        assert!(error.contains("row-level security") && error.contains(table), "{error}");
+        db.sql(&format!("ALTER TABLE {table} DISABLE ROW LEVEL SECURITY")).await.unwrap();
+        assert_eq!(ids(db).await, [1, 2, 3], "{table}");
+    }
+    account.close().await.unwrap();
 }

@@ -8,6 +8,7 @@ use sea_orm::ConnectionTrait;
 
 use crate::backend::mysql::is_signal;
 use crate::migration::mysql as ddl;
+use crate::own_table;
 use crate::storage::{SeaStorage, error};
 
 /// The oldest versions with SKIP LOCKED and JSON_TABLE, and on MySQL with CHECK and the collation of our tables.
@@ -26,6 +27,7 @@ pub(in crate::storage) async fn check(storage: &SeaStorage, logs: &[LogName]) ->
     for table in ["event_cursors", "event_failures"] {
         check_engine(&engines, table)?;
     }
+    check_encoding(storage, logs).await?;
     check_writing(storage).await?;
     let triggers = triggers(storage).await?;
     for log in logs {
@@ -143,23 +145,67 @@ fn check_engine(engines: &BTreeMap<String, String>, table: &str) -> Result<(), S
     }
 }
 
-async fn triggers(storage: &SeaStorage) -> Result<Vec<String>, StorageError> {
+/// Text is kept as UTF-8, all of it. A typed table's keys are compared with those of the tables that they refer to, and have theirs.
+async fn check_encoding(storage: &SeaStorage, logs: &[LogName]) -> Result<(), StorageError> {
     let mut sql = storage.sql()?;
-    sql.push("SELECT trigger_name AS name FROM information_schema.triggers WHERE event_object_schema = database()");
-    let rows = storage.query(&storage.own().await?, sql).await?;
-    rows.iter().map(|row| storage.text(row, "name")).collect()
+    sql.push("SELECT table_name AS of_table, column_name AS name, character_set_name AS encoding");
+    sql.push(" FROM information_schema.columns WHERE table_schema = database() AND character_set_name <> 'utf8mb4'");
+    sql.push(" AND table_name IN ");
+    sql.list(["event_cursors", "event_failures"].into_iter().chain(logs.iter().map(LogName::as_str)));
+    for row in storage.query(&storage.own().await?, sql).await? {
+        let (table, column) = (storage.text(&row, "of_table")?, storage.text(&row, "name")?);
+        let is_key = matches!(column.as_str(), "subject_id" | "actor_id") && own_table::of(&table).is_some();
+        if !is_key {
+            let encoding = storage.text(&row, "encoding")?;
+            return Err(unsupported(format!(
+                "the column `{column}` of `{table}` is kept as {encoding}, which can't hold every text that is recorded: convert it \
+                 to utf8mb4, with the collation of the other columns of its table"
+            )));
+        }
+    }
+    Ok(())
 }
 
-async fn check_triggers(storage: &SeaStorage, log: &LogName, visible: &[String]) -> Result<(), StorageError> {
+/// A trigger of this database that the account may see: table and name, and when it does what.
+type Visible = BTreeMap<(String, String), [String; 3]>;
+
+async fn triggers(storage: &SeaStorage) -> Result<Visible, StorageError> {
+    let mut sql = storage.sql()?;
+    sql.push("SELECT trigger_name AS name, event_object_table AS of_table, action_timing AS timing,");
+    sql.push(" event_manipulation AS event, action_statement AS body FROM information_schema.triggers");
+    sql.push(" WHERE event_object_schema = database()");
+    let mut visible = Visible::new();
+    for row in storage.query(&storage.own().await?, sql).await? {
+        let text = |column| storage.text(&row, column);
+        let definition = [text("timing")?, text("event")?, normalised(&text("body")?)];
+        visible.insert((text("of_table")?, text("name")?), definition);
+    }
+    Ok(visible)
+}
+
+/// The body of a trigger without what dumps and servers may write otherwise: white space.
+fn normalised(body: &str) -> String {
+    body.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+async fn check_triggers(storage: &SeaStorage, log: &LogName, visible: &Visible) -> Result<(), StorageError> {
     let ours = ddl::log_triggers(log.as_str());
-    let Some(missing) = ours.iter().find(|trigger| !visible.contains(trigger)) else { return Ok(()) };
+    let found = |trigger: &ddl::LogTrigger| visible.get(&(log.as_str().to_owned(), trigger.name.clone()));
+    for trigger in &ours {
+        let Some([timing, event, body]) = found(trigger) else { continue };
+        if timing != trigger.timing || event != trigger.event || *body != normalised(&trigger.body) {
+            return Err(error::altered_trigger(log, &trigger.name));
+        }
+    }
+    let Some(missing) = ours.iter().find(|trigger| found(trigger).is_none()) else { return Ok(()) };
     // Triggers are seen only by who may drop them. An account that may not has to see that the first one acts.
-    if !ours.iter().any(|trigger| visible.contains(trigger)) && is_explicit_id_refused(storage, log).await? {
+    if !ours.iter().any(|trigger| found(trigger).is_some()) && is_explicit_id_refused(storage, log).await? {
         return Ok(());
     }
     let why = format!(
-        "its trigger `{missing}` is missing, or this account can't see it: GRANT TRIGGER ON {log} lets it see them, GRANT INSERT \
-         ON {log} lets it try"
+        "its trigger `{}` is missing, or this account can't see it: GRANT TRIGGER ON {log} lets it see them, GRANT INSERT \
+         ON {log} lets it try",
+        missing.name
     );
     Err(error::unsafe_log(log, &why))
 }

@@ -23,10 +23,36 @@ pub(in crate::storage) async fn check(storage: &SeaStorage, logs: &[LogName]) ->
         if !is_there(storage, log.as_str()).await? {
             return Err(error::not_migrated(log.as_str()));
         }
+    }
+    check_row_security(storage, logs).await?;
+    for log in logs {
         check_ids(storage, log).await?;
         check_triggers(storage, log).await?;
     }
     Ok(())
+}
+
+/// No policy hides rows from this role: a hidden event would be taken for a dead id, a hidden failure row for none.
+///
+/// That stays so while the dispatcher runs, because its sessions have `row_security = off` (`connect.rs`): the server refuses
+/// their statements where it would filter them.
+async fn check_row_security(storage: &SeaStorage, logs: &[LogName]) -> Result<(), StorageError> {
+    let shared = ["event_cursors", "event_failures", "event_retention", "event_sleepers", "event_throttles"];
+    let tables = shared.into_iter().chain(logs.iter().map(LogName::as_str));
+    let quoted: Vec<_> = tables.map(|table| quoted(storage, table)).collect::<Result<_, _>>()?;
+    let mut sql = storage.sql()?;
+    sql.push("SELECT part.id::regclass::text AS name, current_user::text AS role FROM (VALUES ");
+    for (index, table) in quoted.into_iter().enumerate() {
+        sql.push(if index > 0 { ", (to_regclass(" } else { "(to_regclass(" }).bind(table).push("::text))");
+    }
+    sql.push(
+        ") AS tables(id) CROSS JOIN LATERAL (SELECT tables.id UNION SELECT relid FROM pg_partition_tree(tables.id)",
+    );
+    sql.push(") AS part(id) WHERE row_security_active(part.id) ORDER BY 1 LIMIT 1");
+    match one(storage, sql).await? {
+        Some(row) => Err(error::row_security(&storage.text(&row, "name")?, Some(&storage.text(&row, "role")?))),
+        None => Ok(()),
+    }
 }
 
 async fn check_server(storage: &SeaStorage) -> Result<(), StorageError> {
@@ -34,11 +60,16 @@ async fn check_server(storage: &SeaStorage) -> Result<(), StorageError> {
     sql.push(
         "SELECT current_setting('server_version_num')::bigint AS version, current_setting('server_version') AS named,",
     );
-    sql.push(" CASE WHEN pg_is_in_recovery() THEN 1 ELSE 0 END AS standby");
+    sql.push(" CASE WHEN pg_is_in_recovery() THEN 1 ELSE 0 END AS standby,");
+    sql.push(" current_setting('server_encoding') AS encoding");
     let Some(row) = one(storage, sql).await? else { return Ok(()) };
     if storage.number(&row, "version")? < OLDEST {
         let message = format!("PostgreSQL {} is too old: 13 or later is needed", storage.text(&row, "named")?);
         return Err(StorageError::new(StorageErrorKind::Unsupported, message));
+    }
+    let encoding = storage.text(&row, "encoding")?;
+    if encoding != ddl::ENCODING {
+        return Err(StorageError::new(StorageErrorKind::Unsupported, ddl::wrong_encoding(&encoding)));
     }
     if storage.number(&row, "standby")? != 0 {
         return Err(StorageError::new(
@@ -91,16 +122,40 @@ async fn check_ids(storage: &SeaStorage, log: &LogName) -> Result<(), StorageErr
     Ok(())
 }
 
+/// The triggers are there, act, and do what the migration has them do: one of that name may have been replaced.
 async fn check_triggers(storage: &SeaStorage, log: &LogName) -> Result<(), StorageError> {
     let mut sql = storage.sql()?;
-    sql.push("SELECT tgname::text AS name FROM pg_catalog.pg_trigger WHERE tgenabled IN ('O', 'A') AND tgrelid = ");
+    sql.push("SELECT t.tgname::text AS name, CASE WHEN t.tgenabled IN ('O', 'A') THEN 1 ELSE 0 END AS enabled,");
+    sql.push(
+        " CASE WHEN t.tgqual IS NULL AND t.tgattr::text = '' AND l.lanname = 'plpgsql' THEN 1 ELSE 0 END AS plain,",
+    );
+    sql.push(
+        " t.tgtype::bigint AS type, p.prosrc AS body, coalesce(array_to_string(p.proconfig, '; '), '') AS settings",
+    );
+    sql.push(" FROM pg_catalog.pg_trigger AS t JOIN pg_catalog.pg_proc AS p ON p.oid = t.tgfoid");
+    sql.push(" JOIN pg_catalog.pg_language AS l ON l.oid = p.prolang WHERE NOT t.tgisinternal AND t.tgrelid = ");
     sql.bind(quoted(storage, log.as_str())?).push("::text::regclass");
     let rows = storage.query(&storage.own().await?, sql).await?;
-    let found: Vec<_> = rows.iter().map(|row| storage.text(row, "name")).collect::<Result<_, _>>()?;
-    match ddl::log_triggers(log.as_str()).into_iter().find(|trigger| !found.contains(trigger)) {
-        None => Ok(()),
-        Some(trigger) => Err(error::unsafe_log(log, &format!("its trigger `{trigger}` is missing or disabled"))),
+    for trigger in ddl::log_triggers(log.as_str()) {
+        let mut enabled = false;
+        for row in &rows {
+            if storage.text(row, "name")? != trigger.name || storage.number(row, "enabled")? == 0 {
+                continue;
+            }
+            enabled = true;
+            let same = storage.number(row, "plain")? != 0
+                && storage.number(row, "type")? == trigger.kind
+                && storage.text(row, "body")? == ddl::APPEND_ONLY
+                && storage.text(row, "settings")? == ddl::FUNCTION_SETTINGS_STORED;
+            if !same {
+                return Err(error::altered_trigger(log, &trigger.name));
+            }
+        }
+        if !enabled {
+            return Err(error::unsafe_log(log, &format!("its trigger `{}` is missing or disabled", trigger.name)));
+        }
     }
+    Ok(())
 }
 
 async fn is_there(storage: &SeaStorage, table: &str) -> Result<bool, StorageError> {

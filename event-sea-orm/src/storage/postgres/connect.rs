@@ -13,10 +13,11 @@ use crate::storage::SeaStorage;
 use crate::storage::own::{self, ACQUIRE, CONNECTIONS, Own};
 
 /// A session's settings, whatever the server's defaults are: READ COMMITTED, so that each statement has a snapshot of its own;
-/// no statement, lock or transaction of ours lasts for long; and a peer that went silent is noticed. Nothing is compiled (JIT):
+/// no statement, lock or transaction of ours lasts for long; and a peer that went silent is noticed. A statement whose rows a policy
+/// would filter is refused (`row_security`), also when the policy came while the session lasts. Nothing is compiled (JIT):
 /// a read that looks for thousands of holes is planned as costly, took 20 ms, and a tenth of a second to compile.
 const SETTINGS: &str = "SELECT set_config('search_path', $1, false), set_config('role', $2, false),
-    set_config('default_transaction_isolation', 'read committed', false),
+    set_config('default_transaction_isolation', 'read committed', false), set_config('row_security', 'off', false),
     set_config('statement_timeout', '25s', false), set_config('lock_timeout', '10s', false),
     set_config('idle_in_transaction_session_timeout', '30s', false), set_config('jit', 'off', false),
     set_config('tcp_keepalives_idle', '10', false), set_config('tcp_keepalives_interval', '5', false),

@@ -11,8 +11,8 @@ use event_core::storage::{StorageError, StorageErrorKind};
 
 use super::Looker;
 use crate::migration::postgres::sequence;
-use crate::storage::SeaStorage;
 use crate::storage::holders::{Holder, Listing};
+use crate::storage::{SeaStorage, error};
 
 /// How often a listing is begun anew because its connection was replaced in the middle.
 const TRIES: usize = 3;
@@ -60,6 +60,8 @@ impl Looker {
         let mut sql = storage.sql()?;
         let table = storage.known_dialect()?.quoted(log.as_str());
         sql.push("SELECT pg_backend_pid() || ' ' || pg_postmaster_start_time() AS backend, pg_current_snapshot()::text AS snapshot,");
+        // Where a pooler undid the session's `row_security = off`, this notices a policy that hides events.
+        sql.push(" CASE WHEN row_security_active(").bind(table.as_str()).push("::text) THEN 1 ELSE 0 END AS filtered,");
         sql.push(
             " held.holder, held.pid, held.xid FROM (VALUES (1)) AS one LEFT JOIN (SELECT virtualtransaction AS holder,",
         );
@@ -77,6 +79,9 @@ impl Looker {
         let mut holders = BTreeMap::new();
         let mut xids: BTreeMap<String, Vec<u32>> = BTreeMap::new();
         for row in storage.query(&self.db, sql).await? {
+            if storage.number(&row, "filtered")? != 0 {
+                return Err(error::row_security(log.as_str(), None));
+            }
             backend = storage.text(&row, "backend")?;
             snapshot = storage.text(&row, "snapshot")?;
             let get = |error| storage.error(error);
