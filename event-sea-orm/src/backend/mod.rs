@@ -205,7 +205,7 @@ pub(crate) trait Dialect: Send + Sync {
     }
 
     /// A statement that has two migrations at once wait for each other, until the transaction ends.
-    fn one_migration_at_a_time(&self) -> Option<&'static str>;
+    fn one_migration_at_a_time(&self) -> Option<String>;
 }
 
 /// Takes a throttle in SQL that several databases have in common: a row comes back if it was free.

@@ -210,9 +210,8 @@ impl Dialect for Postgres {
         ddl::system_down()
     }
 
-    /// The number is this crate's own, "event" as bytes.
-    fn one_migration_at_a_time(&self) -> Option<&'static str> {
-        Some("SELECT pg_advisory_xact_lock(435728179316)")
+    fn one_migration_at_a_time(&self) -> Option<String> {
+        Some(format!("SELECT pg_advisory_xact_lock({})", crate::migration::wait::POSTGRES_LOCK))
     }
 }
 

@@ -183,7 +183,7 @@ impl Dialect for Sqlite {
     }
 
     /// Nothing: the transaction that migrates begins with the write lock.
-    fn one_migration_at_a_time(&self) -> Option<&'static str> {
+    fn one_migration_at_a_time(&self) -> Option<String> {
         None
     }
 }

@@ -14,6 +14,7 @@ pub(crate) mod postgres;
 pub(crate) mod sqlite;
 mod system;
 mod throttles;
+pub(crate) mod wait;
 pub(crate) mod who;
 
 use sea_orm::DbErr;

@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use event_core::{SHARED_LOG, registry};
 use sea_orm::sea_query::IntoIden;
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DbErr, DynIden, TransactionTrait,
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, DynIden, TransactionTrait,
     sea_query::{Alias, Query},
 };
 use sea_orm_migration::{MigrationTrait, MigratorTraitSelf, SchemaManager};
 
-use super::{attachments, batches, log, tables, throttles};
-use crate::backend::dialect;
+use super::{attachments, batches, log, tables, throttles, wait};
+use crate::backend::{Dialect, dialect};
 use crate::transact;
 
 const TABLE: &str = "event_migrations";
@@ -32,20 +32,40 @@ const TABLE: &str = "event_migrations";
 /// # }
 /// ```
 ///
+/// A lock that another session holds is waited for, for at most a minute, or for as long as the session's `lock_timeout` (PostgreSQL),
+/// `lock_wait_timeout` (MySQL, MariaDB) or busy time-out (SQLite) allows, whichever is shorter.
+///
 /// # Errors
-/// What the database says; a table of a log's name that this function did not make; a database that is not supported.
+/// Returns `DbErr::Migration` if another session holds a lock for longer, with the session where the database tells; if a table of a log's
+/// name is there that this function did not make; and if the database's encoding can't hold every text. Returns
+/// `DbErr::BackendNotSupported` for other databases, and the database's own error for anything else.
 pub async fn migrate(db: &DatabaseConnection) -> Result<(), DbErr> {
     let dialect = dialect(db.get_database_backend())?;
     #[cfg(feature = "mysql")]
     if db.get_database_backend() == sea_orm::DbBackend::MySql {
         return super::mysql_lock::migrate(db).await;
     }
-    let transaction = db.begin_with_options(transact::options()).await?;
-    if let Some(lock) = dialect.one_migration_at_a_time() {
-        transaction.execute_unprepared(lock).await?;
+    let transaction = match db.begin_with_options(transact::options()).await {
+        Ok(transaction) => transaction,
+        Err(error) => return Err(wait::explain(db, dialect, error).await),
+    };
+    let migrated = migrate_in(&transaction, dialect).await;
+    match migrated {
+        Ok(()) => transaction.commit().await,
+        Err(error) => {
+            // The first error says more.
+            let _ = transact::roll_back(transaction).await;
+            Err(wait::explain(db, dialect, error).await)
+        }
     }
-    up(&transaction).await?;
-    transaction.commit().await
+}
+
+async fn migrate_in(transaction: &DatabaseTransaction, dialect: &dyn Dialect) -> Result<(), DbErr> {
+    wait::limit(transaction).await?;
+    if let Some(lock) = dialect.one_migration_at_a_time() {
+        transaction.execute_unprepared(&lock).await?;
+    }
+    up(transaction).await
 }
 
 pub(super) async fn up<C: ConnectionTrait + TransactionTrait>(db: &C) -> Result<(), DbErr>

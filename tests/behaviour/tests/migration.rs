@@ -2,9 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use behaviour::models::{AccountEvent, IssueEvent};
-use behaviour::{TestDb, on_every_empty_database};
+use behaviour::{Kind, TestDb, connect, on_every_empty_database, statement};
 use event_sea_orm::migration;
 use event_sea_orm::prelude::*;
+use sea_orm::{ConnectionTrait as _, DbErr};
 use sea_orm_migration::prelude::*;
 
 struct Migrator;
@@ -26,6 +27,7 @@ on_every_empty_database! {
     a_table_that_is_the_users_own_is_left_alone
     a_bad_name_of_a_log_is_refused
     an_application_may_have_an_events_table_of_its_own
+    a_lock_that_another_session_holds_is_an_error_that_says_so
     ; sqlite_only:
     the_databases_time_is_written_as_ours
 }
@@ -39,6 +41,68 @@ async fn twice_is_once(db: &TestDb) {
     assert_eq!(db.schema().await, schema);
     assert_eq!(db.number("SELECT count(*) FROM events").await, 1);
     assert_eq!(db.number("SELECT count(*) FROM event_migrations").await, 6);
+}
+
+/// The lock of another migration, and on servers one on a table that exists.
+async fn a_lock_that_another_session_holds_is_an_error_that_says_so(db: &TestDb) {
+    let holder = db.another(1).await;
+    let refused = async |db: &TestDb, words: &[&str]| {
+        let impatient = match db.kind() {
+            Kind::Postgres => connect(&format!("{}&options=-c%20lock_timeout%3D500ms", db.url()), 2).await,
+            _ => db.another(1).await,
+        };
+        let limit = match db.kind() {
+            Kind::Sqlite => "PRAGMA busy_timeout = 200",
+            Kind::Postgres => "SELECT 1",
+            Kind::MySql => "SET SESSION lock_wait_timeout = 1",
+        };
+        impatient.execute_unprepared(limit).await.unwrap();
+        let error = migrate(&impatient).await.unwrap_err();
+        assert!(matches!(error, DbErr::Migration(_)), "{error:?}");
+        for word in words {
+            assert!(error.to_string().contains(word), "`{word}` is not in: {error}");
+        }
+        impatient.close().await.unwrap();
+    };
+    match db.kind() {
+        Kind::Sqlite => {
+            holder.execute_unprepared("BEGIN IMMEDIATE").await.unwrap();
+            refused(db, &["another session holds a lock"]).await;
+            holder.execute_unprepared("ROLLBACK").await.unwrap();
+        }
+        Kind::Postgres => {
+            holder.execute_unprepared("SET application_name = 'greedy'").await.unwrap();
+            holder.execute_unprepared("SELECT pg_advisory_lock(435728179316)").await.unwrap();
+            refused(db, &["another session holds a lock", "backend ", "role postgres", "\"greedy\""]).await;
+            holder.execute_unprepared("SELECT pg_advisory_unlock_all()").await.unwrap();
+            migrate(db).await.unwrap();
+            db.sql("DELETE FROM event_migrations WHERE version LIKE '%event_batches'").await.unwrap();
+            db.sql("DROP TABLE event_batches").await.unwrap();
+            holder.execute_unprepared("BEGIN; LOCK TABLE event_migrations").await.unwrap();
+            refused(db, &["another session holds a lock", "\"greedy\""]).await;
+            holder.execute_unprepared("ROLLBACK").await.unwrap();
+        }
+        Kind::MySql => {
+            let lock = "concat('event_migration.', md5(database()))";
+            holder.execute_unprepared(&format!("DO get_lock({lock}, 5)")).await.unwrap();
+            let id =
+                holder.query_one_raw(statement(&holder, "SELECT CAST(connection_id() AS signed)", [])).await.unwrap();
+            let id: i64 = id.unwrap().try_get_by_index(0).unwrap();
+            refused(db, &[&format!("(connection {id})"), "has been migrating"]).await;
+            holder.execute_unprepared(&format!("DO release_lock({lock})")).await.unwrap();
+            migrate(db).await.unwrap();
+            db.sql("DELETE FROM event_migrations WHERE version LIKE '%event_log'").await.unwrap();
+            db.sql("RENAME TABLE events TO elsewhere, events_slots TO elsewhere_slots").await.unwrap();
+            db.sql("CREATE TABLE `events~` (id int) ENGINE = InnoDB").await.unwrap();
+            // What an earlier run left is dropped first.
+            holder.execute_unprepared("START TRANSACTION").await.unwrap();
+            holder.query_one_raw(statement(&holder, "SELECT count(*) FROM `events~`", [])).await.unwrap();
+            refused(db, &["another session holds a lock"]).await;
+            holder.execute_unprepared("ROLLBACK").await.unwrap();
+            return;
+        }
+    }
+    migrate(db).await.unwrap();
 }
 
 async fn several_programs_may_start_at_once(db: &TestDb) {

@@ -215,7 +215,7 @@ impl Dialect for MySql {
     }
 
     /// Nothing within a transaction: every statement of a migration ends it.
-    fn one_migration_at_a_time(&self) -> Option<&'static str> {
+    fn one_migration_at_a_time(&self) -> Option<String> {
         None
     }
 }
