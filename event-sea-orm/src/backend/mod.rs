@@ -48,6 +48,8 @@ pub(crate) enum Trouble {
     Conflict,
     /// Row-level security would hide rows of this table, and the session has it refused.
     RowSecurity(String),
+    /// A prepared statement is another session's, or missing: a pooler stands between.
+    Pooler,
     /// A foreign key points to no row.
     NoRow,
     /// The connection is gone, or the database takes none now.

@@ -94,6 +94,7 @@ impl Dialect for Postgres {
             "25006" => Some(Trouble::ReadOnly),
             "40001" | "40P01" | "55P03" => Some(Trouble::Locked),
             "42P01" => Some(Trouble::NoTable(named_relation(error.message())?)),
+            "42P05" | "26000" => Some(Trouble::Pooler),
             // Its code is that of every missing right. The server's function has one name in all languages.
             "42501" if routine(error) == Some("check_enable_rls") => {
                 Some(Trouble::RowSecurity(named_relation(error.message()).unwrap_or_default()))

@@ -145,7 +145,9 @@ impl RecordError {
             Some(Trouble::ReadOnly) => Self::ReadOnly { log },
             Some(Trouble::Locked) => Self::Locked { log, advice: dialect.locked_advice() },
             Some(Trouble::NoRow) => Self::NoRow { log },
-            Some(Trouble::Conflict | Trouble::Unreachable | Trouble::RowSecurity(_)) | None => Self::Db(error),
+            Some(Trouble::Conflict | Trouble::Unreachable | Trouble::RowSecurity(_) | Trouble::Pooler) | None => {
+                Self::Db(error)
+            }
         }
     }
 }

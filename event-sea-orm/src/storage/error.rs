@@ -52,6 +52,16 @@ pub(super) fn row_security(table: &str, role: Option<&str>) -> StorageError {
     )
 }
 
+/// A pooler stands between, and gives each transaction another session.
+pub(super) fn pooler(kind: Kind) -> StorageError {
+    StorageError::new(
+        kind,
+        "a pooler stands between this program and PostgreSQL that gives each transaction another session (PgBouncer with pool_mode = \
+         transaction): prepared statements, session settings and LISTEN don't work through it. Connect to the server itself, or to a \
+         pool with pool_mode = session",
+    )
+}
+
 pub(super) fn storage_error(dialect: &dyn Dialect, error: DbErr) -> StorageError {
     let base = match dialect.trouble(&error) {
         Some(Trouble::NoTable(table)) => not_migrated(&table),
@@ -67,6 +77,7 @@ pub(super) fn storage_error(dialect: &dyn Dialect, error: DbErr) -> StorageError
             Kind::Fenced,
             "a failure row stands there already: another worker has the inbox, or a save was applied unseen; reloading",
         ),
+        Some(Trouble::Pooler) => pooler(Kind::Other),
         Some(Trouble::RowSecurity(table)) => row_security(&table, None),
         Some(Trouble::Unreachable) => unreachable_database(),
         None if is_unreachable(&error) => unreachable_database(),

@@ -10,7 +10,7 @@ use behaviour::worker::{Worker, until};
 use behaviour::{Kind, TestDb, connect, on_every_database};
 use event_core::storage::{StorageError, StorageErrorKind};
 use event_sea_orm::prelude::*;
-use sea_orm::DatabaseConnection;
+use sea_orm::{ConnectionTrait as _, DatabaseConnection};
 
 on_every_database! {
     a_log_as_it_was_made_is_accepted
@@ -23,6 +23,7 @@ on_every_database! {
     a_policy_that_comes_while_the_dispatcher_runs
     a_policy_on_a_partition
     an_id_that_the_sequence_did_not_give_out
+    a_pooler_that_gives_sessions_away
     a_disabled_trigger
     a_sequence_with_a_cache
     a_sequence_that_does_not_count_by_one
@@ -302,4 +303,15 @@ async fn an_id_that_the_sequence_did_not_give_out(db: &TestDb) {
     let worker = Worker::start(running);
     until("a healthy dispatcher", async || health.health().is_well()).await;
     worker.stop().await;
+}
+
+/// As a session of PgBouncer in transaction mode answers: the driver's prepared statements are another client's.
+async fn a_pooler_that_gives_sessions_away(db: &TestDb) {
+    let pooled = db.another(1).await;
+    for name in 1..=50 {
+        pooled.execute_unprepared(&format!("PREPARE sqlx_s_{name} AS SELECT 1")).await.unwrap();
+    }
+    let error = drained(&pooled, &Seen::default()).await.unwrap_err();
+    contains(&error.to_string(), &["pooler", "PgBouncer", "pool_mode = session"]);
+    pooled.close().await.unwrap();
 }

@@ -1,10 +1,10 @@
 //! PostgreSQL: the check of what exactness rests on.
 
 use event_core::LogName;
-use event_core::storage::{StorageError, StorageErrorKind};
-use sea_orm::QueryResult;
+use event_core::storage::{Storage as _, StorageError, StorageErrorKind};
+use sea_orm::{ConnectionTrait, QueryResult};
 
-use crate::backend::Sql;
+use crate::backend::{Sql, Trouble};
 use crate::migration::postgres as ddl;
 use crate::storage::{SeaStorage, error};
 
@@ -13,6 +13,7 @@ const OLDEST: i64 = 130_000;
 
 /// The server can be worked on, the tables are there, and the logs' ids are drawn one by one by a sequence alone.
 pub(in crate::storage) async fn check(storage: &SeaStorage, logs: &[LogName]) -> Result<(), StorageError> {
+    check_sessions(storage).await?;
     check_server(storage).await?;
     for name in ["event_cursors", "event_failures"] {
         if !is_there(storage, name).await? {
@@ -52,6 +53,45 @@ async fn check_row_security(storage: &SeaStorage, logs: &[LogName]) -> Result<()
     match one(storage, sql).await? {
         Some(row) => Err(error::row_security(&storage.text(&row, "name")?, Some(&storage.text(&row, "role")?))),
         None => Ok(()),
+    }
+}
+
+/// Two connections are two sessions, and one remains the same. Behind a pooler that gives a session away after each transaction
+/// (PgBouncer's `pool_mode = transaction`), settings, prepared statements and LISTEN would be other clients'.
+async fn check_sessions(storage: &SeaStorage) -> Result<(), StorageError> {
+    let Some(looker) = storage.connections().await?.looker else { return Ok(()) };
+    let before = session(storage, &looker.db).await?;
+    let connects = looker.connects();
+    let transaction = storage.begin_own().await?;
+    let other = session(storage, transaction.connection()).await;
+    let after = session(storage, &looker.db).await;
+    // The answers say more than an error of this.
+    let _ = storage.rollback(transaction).await;
+    let (other, after) = (other?, after?);
+    let is_the_same = looker.connects() == connects;
+    if before == other || after == other || before != after && is_the_same {
+        return Err(error::pooler(StorageErrorKind::Unsupported));
+    }
+    Ok(())
+}
+
+/// The backend that answers.
+async fn session<C: ConnectionTrait>(storage: &SeaStorage, db: &C) -> Result<i64, StorageError> {
+    let mut sql = storage.sql()?;
+    sql.push("SELECT pg_backend_pid()::bigint AS pid");
+    let asked = async {
+        match db.query_one_raw(storage.statement(sql)).await {
+            Err(error)
+                if storage.known_dialect().is_ok_and(|dialect| dialect.trouble(&error) == Some(Trouble::Pooler)) =>
+            {
+                Ok(Err(error::pooler(StorageErrorKind::Unsupported).caused_by(error)))
+            }
+            answer => answer.map(Ok),
+        }
+    };
+    match storage.answer(asked).await?? {
+        Some(row) => storage.number(&row, "pid"),
+        None => Ok(0),
     }
 }
 

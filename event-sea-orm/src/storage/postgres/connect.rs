@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use event_core::storage::StorageError;
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sea_orm::sqlx::{Connection, query};
+use sea_orm::sqlx::{AssertSqlSafe, Connection, Executor as _, raw_sql};
 use sea_orm::{DatabaseConnection, DatabaseConnectionType, SqlxPostgresConnector};
 
 use crate::storage::SeaStorage;
@@ -65,6 +65,15 @@ pub(in crate::storage) async fn connect(storage: &SeaStorage) -> Result<Own, Sto
     })
 }
 
+/// A text as a literal, whatever `standard_conforming_strings` is: in dollar quotes that the text does not have.
+fn literal(text: &str) -> String {
+    let mut quote = "$event".to_owned();
+    while text.contains(&quote) {
+        quote.push('x');
+    }
+    format!("{quote}${text}{quote}$")
+}
+
 fn pool_of_one(options: &PgConnectOptions, inherited: &Inherited, connects: Arc<AtomicU64>) -> PgPool {
     pool(options, 1, inherited, connects)
 }
@@ -83,7 +92,22 @@ fn pool(options: &PgConnectOptions, most: u32, inherited: &Inherited, connects: 
         .after_connect(move |connection, _| {
             connects.fetch_add(1, Relaxed);
             let Inherited { search_path, role } = inherited.clone();
-            Box::pin(async move { query(SETTINGS).bind(search_path).bind(role).execute(connection).await.map(drop) })
+            let settings = SETTINGS.replacen("$1", &literal(&search_path), 1).replacen("$2", &literal(&role), 1);
+            // Not prepared: behind a pooler in transaction mode that fails, the pool would try until it gives up, and the reason would
+            // be lost.
+            Box::pin(async move { connection.execute(raw_sql(AssertSqlSafe(settings))).await.map(drop) })
         })
         .connect_lazy_with(options.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_literal_holds_any_text() {
+        assert_eq!(literal("\"$user\", public"), "$event$\"$user\", public$event$");
+        assert_eq!(literal("a$event$b'\\"), "$eventx$a$event$b'\\$eventx$");
+        assert_eq!(literal(""), "$event$$event$");
+    }
 }
