@@ -15,6 +15,7 @@ pub mod v1 {
 
     pub use crate::event::{EventParts, Except};
     pub use crate::inbox::InboxParts;
+    pub use crate::inbox::outcome::ErrorText;
     pub use crate::metadata::Metadata;
     pub use crate::names::Location;
     pub use crate::registry::{EventRegistration, InboxRegistration};

@@ -77,6 +77,7 @@ pub mod __private;
 #[cfg(feature = "attachments")]
 mod attachments;
 mod backend;
+mod db_error;
 mod exact;
 mod feed;
 mod inbox;
@@ -103,6 +104,7 @@ pub use object_store;
 #[cfg(feature = "attachments")]
 pub use attachments::{Attachment, AttachmentError, Attachments, Stray, Swept};
 pub use backend::UnsupportedBackend;
+pub use db_error::DatabaseError;
 pub use feed::{
     ActorEntities, AnyEntry, AnyFeed, BadToken, Entry, EventFeed, EventNode, EventTree, Feed, FeedError, PAGE_DEFAULT,
     PAGE_MAX, Page, PageToken, any_feed,

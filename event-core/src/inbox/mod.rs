@@ -5,7 +5,7 @@ mod delivery;
 mod descriptor;
 mod loaded;
 mod needs;
-mod outcome;
+pub(crate) mod outcome;
 mod state;
 
 pub use arguments::{AnyEvent, Event, EventArgument};

@@ -147,18 +147,36 @@ impl InboxError {
     }
 }
 
+/// How errors of a storage crate's own kinds are told without the values that they quote.
+#[doc(hidden)]
+pub struct ErrorText(pub fn(&(dyn Error + 'static)) -> Option<String>);
+
+inventory::collect!(ErrorText);
+
+impl ErrorText {
+    fn of(error: &(dyn Error + 'static)) -> Option<String> {
+        inventory::iter::<Self>.into_iter().find_map(|text| (text.0)(error))
+    }
+}
+
 impl<E: Error + Send + Sync + 'static> From<E> for InboxError {
     fn from(error: E) -> Self {
-        let mut message = error.to_string();
-        let mut source = error.source();
-        while let Some(cause) = source {
-            let text = cause.to_string();
+        let mut message = String::new();
+        let mut next: Option<&(dyn Error + 'static)> = Some(&error);
+        while let Some(cause) = next {
+            let told = ErrorText::of(cause);
+            // What is below an error that was told in other words quotes what those leave out.
+            next = if told.is_some() { None } else { cause.source() };
+            let text = told.unwrap_or_else(|| cause.to_string());
+            if message.is_empty() {
+                message = text;
+                continue;
+            }
             // Many errors print their source themselves.
             if !message.ends_with(&text) {
                 message.push_str(": ");
                 message.push_str(&text);
             }
-            source = cause.source();
         }
         Self::new(message)
     }

@@ -6,6 +6,7 @@ use event_core::AttachmentId;
 use sea_orm::{ConnAcquireErr, DbErr};
 
 use crate::backend::{Dialect, Trouble, UnsupportedBackend};
+use crate::db_error::DatabaseError;
 
 /// An attachment was not stored, read or swept. Names it by its id, never by the file's name, and no secret of the store's.
 #[derive(Debug, thiserror::Error)]
@@ -83,7 +84,7 @@ pub enum AttachmentError {
         /// The log.
         log: String,
         /// Why.
-        source: DbErr,
+        source: DatabaseError,
     },
     /// The table is missing.
     #[error(
@@ -106,9 +107,9 @@ pub enum AttachmentError {
     /// This crate can't work on that database.
     #[error(transparent)]
     Unsupported(#[from] UnsupportedBackend),
-    /// Anything else that the database says.
+    /// Any other error of the database.
     #[error(transparent)]
-    Db(DbErr),
+    Db(DatabaseError),
 }
 
 impl AttachmentError {
@@ -119,7 +120,7 @@ impl AttachmentError {
         match dialect.trouble(&error) {
             Some(Trouble::NoTable(_)) => Self::NotMigrated,
             Some(Trouble::Locked) => Self::Locked { advice: dialect.locked_advice() },
-            _ => Self::Db(error),
+            _ => Self::Db(error.into()),
         }
     }
 }

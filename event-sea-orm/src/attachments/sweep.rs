@@ -65,7 +65,7 @@ impl Attachments {
         while sweep.claim_unattached(older_than.min(LONGEST)).await? {}
         for log in sweep.logs().await? {
             if let Err(source) = sweep.claim_orphans(&log).await {
-                swept.fail(AttachmentError::Log { log, source });
+                swept.fail(AttachmentError::Log { log, source: source.into() });
             }
         }
         sweep.remove_claimed(&mut swept).await?;

@@ -5,6 +5,7 @@ use sea_orm::DbErr;
 use super::PAGE_MAX;
 use super::token::BadToken;
 use crate::backend::{Dialect, Trouble, UnsupportedBackend};
+use crate::db_error::DatabaseError;
 use crate::row::RowError;
 
 /// A feed's page could not be read.
@@ -46,16 +47,22 @@ pub enum FeedError {
     /// This crate can't read feeds from that database.
     #[error(transparent)]
     Unsupported(#[from] UnsupportedBackend),
-    /// Anything else that the database says.
+    /// Any other error of the database.
     #[error(transparent)]
-    Db(#[from] DbErr),
+    Db(#[from] DatabaseError),
 }
 
 impl FeedError {
     pub(super) fn of(dialect: &dyn Dialect, error: DbErr) -> Self {
         match dialect.trouble(&error) {
             Some(Trouble::NoTable(log)) => Self::NotMigrated { log },
-            _ => Self::Db(error),
+            _ => Self::Db(error.into()),
         }
+    }
+}
+
+impl From<DbErr> for FeedError {
+    fn from(error: DbErr) -> Self {
+        Self::Db(error.into())
     }
 }

@@ -53,7 +53,7 @@ async fn take<C: ConnectionTrait>(
             return Err(RecordError::Attachment { action: event.action, id: id.clone(), refusal });
         }
     }
-    Err(RecordError::Db(DbErr::RecordNotUpdated))
+    Err(RecordError::Db(DbErr::RecordNotUpdated.into()))
 }
 
 /// The event stands there already, under its key. Tried again after an answer that was lost, it has these very files; tried again

@@ -142,7 +142,7 @@ async fn select<C: ConnectionTrait>(conn: &C, rest: impl FnOnce(&mut Sql<'_>)) -
         sql.statement(backend)
     };
     let rows = conn.query_all_raw(statement).await.map_err(|error| RecordError::of(dialect, TABLE, error))?;
-    rows.iter().map(|row| batch(row).map_err(RecordError::Db)).collect()
+    rows.iter().map(|row| batch(row).map_err(RecordError::from)).collect()
 }
 
 fn batch(row: &QueryResult) -> Result<Batch, sea_orm::DbErr> {

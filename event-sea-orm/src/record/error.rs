@@ -4,8 +4,9 @@ use event_core::{AttachmentId, EventRef, RecordingError};
 use sea_orm::{ConnAcquireErr, DbErr};
 
 use crate::backend::{Dialect, Trouble, UnsupportedBackend};
+use crate::db_error::DatabaseError;
 
-/// An event was not recorded. Never names a value.
+/// An event was not recorded. Shows no value, and has no source that does: the chapter "Recording" has the promise.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum RecordError {
@@ -105,9 +106,9 @@ pub enum RecordError {
     /// This crate can't record on that database.
     #[error(transparent)]
     Unsupported(#[from] UnsupportedBackend),
-    /// Anything else that the database says.
+    /// Any other error of the database.
     #[error(transparent)]
-    Db(#[from] DbErr),
+    Db(#[from] DatabaseError),
 }
 
 /// Why a file can't be attached to an event.
@@ -146,8 +147,14 @@ impl RecordError {
             Some(Trouble::Locked) => Self::Locked { log, advice: dialect.locked_advice() },
             Some(Trouble::NoRow) => Self::NoRow { log },
             Some(Trouble::Conflict | Trouble::Unreachable | Trouble::RowSecurity(_) | Trouble::Pooler) | None => {
-                Self::Db(error)
+                Self::Db(error.into())
             }
         }
+    }
+}
+
+impl From<DbErr> for RecordError {
+    fn from(error: DbErr) -> Self {
+        Self::Db(error.into())
     }
 }

@@ -233,7 +233,7 @@ pub(super) async fn by_keys<C: ConnectionTrait>(
     let log = LogName::from_static(log);
     let mut names = Names::default();
     let events: Result<Vec<_>, _> = rows.iter().map(|row| stored_event(&log, table, &mut names, row, 0)).collect();
-    events.map_err(|error| RecordError::Db(error.into()))
+    events.map_err(|error| RecordError::from(sea_orm::DbErr::from(error)))
 }
 
 /// What recording `event` again comes to, when `existing` has its key.

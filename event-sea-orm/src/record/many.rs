@@ -79,7 +79,7 @@ pub(super) async fn in_transaction<C: ConnectionTrait>(
     }
     // Every chunk filled its places.
     let saved: Option<Vec<_>> = saved.into_iter().collect();
-    let saved = saved.ok_or(RecordError::Db(DbErr::RecordNotInserted))?;
+    let saved = saved.ok_or(RecordError::Db(DbErr::RecordNotInserted.into()))?;
     for (event, saved) in events.iter().zip(&saved) {
         attach::attach(conn, dialect, event, saved).await?;
     }

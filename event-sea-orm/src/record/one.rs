@@ -55,5 +55,5 @@ async fn write<C: ConnectionTrait>(conn: &C, dialect: &dyn Dialect, event: &NewE
             return insert::already(event, existing);
         }
     }
-    Err(RecordError::Db(DbErr::RecordNotInserted))
+    Err(RecordError::Db(DbErr::RecordNotInserted.into()))
 }

@@ -4,6 +4,7 @@ use event_core::storage::{StorageError, StorageErrorKind as Kind};
 use sea_orm::{DbErr, RuntimeErr};
 
 use crate::backend::{Dialect, Trouble, UnsupportedBackend};
+use crate::db_error::DatabaseError;
 
 pub(super) fn unsupported(error: &UnsupportedBackend) -> StorageError {
     StorageError::new(Kind::Unsupported, error.to_string())
@@ -81,13 +82,14 @@ pub(super) fn storage_error(dialect: &dyn Dialect, error: DbErr) -> StorageError
         Some(Trouble::RowSecurity(table)) => row_security(&table, None),
         Some(Trouble::Unreachable) => unreachable_database(),
         None if is_unreachable(&error) => unreachable_database(),
-        // The dispatcher's statements bind what is the user's, so that the database's words can't quote it. None of its tables has a
-        // foreign key.
+        // None of the dispatcher's tables has a foreign key.
         Some(Trouble::NoRow) | None => {
-            StorageError::new(Kind::Other, format!("the database refused a statement of the dispatcher's: {error}"))
+            let message = format!("the database refused a statement of the dispatcher's: {}", DatabaseError::from(error.clone()));
+            StorageError::new(Kind::Other, message)
         }
     };
-    base.caused_by(error)
+    // Without values: the source's text is logged with this one's.
+    base.caused_by(DatabaseError::from(error))
 }
 
 fn unreachable_database() -> StorageError {

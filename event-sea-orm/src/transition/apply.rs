@@ -127,6 +127,6 @@ impl<S: StateMachine> Step<S> {
             }
         }
         // Something of the database's own keeps it from being changed: a trigger, a policy.
-        Err(TransitionError::Db(DbErr::RecordNotUpdated))
+        Err(TransitionError::Db(DbErr::RecordNotUpdated.into()))
     }
 }

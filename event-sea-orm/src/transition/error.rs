@@ -4,9 +4,11 @@ use event_core::Saved;
 use sea_orm::DbErr;
 
 use crate::backend::{Dialect, Trouble};
+use crate::db_error::DatabaseError;
 use crate::record::RecordError;
 
-/// A transition was not made: neither the row was changed, nor an event recorded. Names states, and no values.
+/// A transition was not made: neither the row was changed, nor an event recorded. Shows states and no values, but for the reason
+/// that a guard gives, and has no source that does.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum TransitionError {
@@ -88,9 +90,9 @@ pub enum TransitionError {
     /// The event can't be recorded.
     #[error(transparent)]
     Record(#[from] RecordError),
-    /// Anything else that the database says.
+    /// Any other error of the database.
     #[error(transparent)]
-    Db(#[from] DbErr),
+    Db(#[from] DatabaseError),
 }
 
 impl TransitionError {
@@ -98,8 +100,14 @@ impl TransitionError {
     pub(super) fn of(dialect: &dyn Dialect, transition: &'static str, error: DbErr) -> Self {
         match dialect.trouble(&error) {
             Some(Trouble::Locked) => Self::Locked { transition, advice: dialect.locked_advice() },
-            _ => Self::Db(error),
+            _ => Self::Db(error.into()),
         }
+    }
+}
+
+impl From<DbErr> for TransitionError {
+    fn from(error: DbErr) -> Self {
+        Self::Db(error.into())
     }
 }
 

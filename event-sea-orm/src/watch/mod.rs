@@ -20,6 +20,7 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, EntityTrait
 
 use self::table::{Log, Table};
 use crate::backend::dialect;
+use crate::db_error::DatabaseError;
 pub use verdict::Unrecorded;
 
 /// A watched table changed without an event, or can't be watched.
@@ -36,9 +37,15 @@ pub enum WatchError {
     /// This database can't tell transactions apart.
     #[error("tables can be watched on SQLite, PostgreSQL and MariaDB; this is {0}")]
     Unsupported(&'static str),
-    /// What the database says.
+    /// An error of the database.
     #[error(transparent)]
-    Db(#[from] DbErr),
+    Db(#[from] DatabaseError),
+}
+
+impl From<DbErr> for WatchError {
+    fn from(error: DbErr) -> Self {
+        Self::Db(error.into())
+    }
 }
 
 /// Which tables are watched: for tests, on a database of the test's own.

@@ -356,7 +356,7 @@ async fn beside_live_traffic_nothing_is_lost_and_nothing_done_twice(db: &TestDb)
                     let id = pool.transact(async |txn| {
                         let id = IssueEvent::Closed.on(recorder).by_system().save(txn).await?.event().unwrap().id;
                         tokio::time::sleep(Duration::from_millis(2)).await;
-                        if round % 3 == 0 { Err(RecordError::Db(DbErr::Custom("no".to_owned()))) } else { Ok(id) }
+                        if round % 3 == 0 { Err(RecordError::from(DbErr::Custom("no".to_owned()))) } else { Ok(id) }
                     });
                     match id.await {
                         Ok(id) => drop(kept.insert(id)),

@@ -231,7 +231,7 @@ pub(crate) fn visible(sql: &mut Sql<'_>, log: &LogName, ids: &IdSet) {
 
 // https://mariadb.com/docs/server/reference/error-codes/mariadb-error-code-reference,
 // https://dev.mysql.com/doc/mysql-errors/8.0/en/server-error-reference.html
-const DUPLICATE: u16 = 1062;
+pub(crate) const DUPLICATE: u16 = 1062;
 const NO_TABLE: u16 = 1146;
 const NO_ROW: [u16; 2] = [1216, 1452];
 /// The account may not do that to the table. One that may not write is as good as read-only.
@@ -261,7 +261,7 @@ pub(crate) fn is_signal(error: &DbErr) -> bool {
 
 /// The index that refused a duplicate. Its name is the last thing in quotes, in whatever language; what was to be written
 /// stands in quotes before it. MySQL writes `table.index`.
-fn index(message: &str) -> Option<&str> {
+pub(crate) fn index(message: &str) -> Option<&str> {
     message.rsplit('\'').nth(1)?.rsplit('.').next()
 }
 

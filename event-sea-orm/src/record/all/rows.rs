@@ -70,7 +70,7 @@ pub(super) fn error<E: EntityTrait>(dialect: &dyn Dialect, error: DbErr) -> Reco
         Some(Trouble::Locked) => {
             RecordError::Locked { log: E::default().table_name().to_owned(), advice: dialect.locked_advice() }
         }
-        _ => RecordError::Db(error),
+        _ => RecordError::Db(error.into()),
     }
 }
 

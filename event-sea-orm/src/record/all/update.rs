@@ -72,7 +72,7 @@ impl<E: EntityTrait> UpdateAll<E> {
             rows::keys::<E>().find(|key| self.set.iter().any(|(column, _)| column.as_str() == key.as_str()))
         {
             let key = key.as_str();
-            return Err(RecordError::Db(DbErr::Custom(format!(
+            return Err(RecordError::from(DbErr::Custom(format!(
                 "`{key}` is the primary key, and can't be set by `update_all`"
             ))));
         }

@@ -177,5 +177,5 @@ impl Writer {
 
 /// The error that undoes a transaction on purpose.
 fn undone() -> RecordError {
-    RecordError::Db(DbErr::Custom("undone on purpose".to_owned()))
+    RecordError::from(DbErr::Custom("undone on purpose".to_owned()))
 }
