@@ -167,12 +167,19 @@ mod driver {
             write!(f, ", key `{index}`")?;
         }
         #[cfg(feature = "sqlite")]
-        if error.try_downcast_ref::<sea_orm::sqlx::sqlite::SqliteError>().is_some()
-            && let Some(names) = ["UNIQUE", "NOT NULL", "CHECK"].iter().find_map(|constraint| {
-                error.message().strip_prefix(constraint)?.strip_prefix(" constraint failed: ")
-            })
-        {
-            write!(f, ", `{names}`")?;
+        if error.try_downcast_ref::<sea_orm::sqlx::sqlite::SqliteError>().is_some() {
+            let message = error.message();
+            let names = ["UNIQUE", "NOT NULL", "CHECK"]
+                .iter()
+                .find_map(|constraint| message.strip_prefix(constraint)?.strip_prefix(" constraint failed: "));
+            if let Some(names) = names {
+                write!(f, ", `{names}`")?;
+            } else if ["cannot commit", "cannot rollback", "cannot start a transaction", "no such savepoint"]
+                .iter()
+                .any(|about_transactions| message.starts_with(about_transactions))
+            {
+                write!(f, ": {message}")?;
+            }
         }
         Ok(())
     }

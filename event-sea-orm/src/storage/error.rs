@@ -84,7 +84,8 @@ pub(super) fn storage_error(dialect: &dyn Dialect, error: DbErr) -> StorageError
         None if is_unreachable(&error) => unreachable_database(),
         // None of the dispatcher's tables has a foreign key.
         Some(Trouble::NoRow) | None => {
-            let message = format!("the database refused a statement of the dispatcher's: {}", DatabaseError::from(error.clone()));
+            let message =
+                format!("the database refused a statement of the dispatcher's: {}", DatabaseError::from(error.clone()));
             StorageError::new(Kind::Other, message)
         }
     };
