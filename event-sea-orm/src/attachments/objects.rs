@@ -167,7 +167,7 @@ fn make_private(file: &FilePath) -> std::io::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
     match std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o600)) {
         Ok(()) => std::fs::File::open(file)?.sync_all(),
-        // A sweep took it; whoever finishes the upload finds that out.
+        // A sweep took it: the UPDATE that finishes the upload finds no row.
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error),
     }

@@ -14,7 +14,7 @@ pub(super) const PATIENCE: u64 = 60;
 #[cfg(feature = "postgres")]
 pub(crate) const POSTGRES_LOCK: i64 = 435_728_179_316;
 
-/// Bounds each wait of this transaction: on PostgreSQL, sessions wait for ever unless told otherwise. SQLite has its busy time-out.
+/// Bounds each wait of this transaction: PostgreSQL's own limit is none. SQLite has its busy time-out.
 pub(super) async fn limit<C: ConnectionTrait>(transaction: &C) -> Result<(), DbErr> {
     #[cfg(feature = "postgres")]
     if transaction.get_database_backend() == DbBackend::Postgres {

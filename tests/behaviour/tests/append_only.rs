@@ -189,7 +189,7 @@ async fn ids_only_grow(db: &TestDb) {
         let error = db.sql(&sql).await.expect_err(rows).to_string();
         assert!(error.contains("leave the id of events to the database"), "{rows}: {error}");
     }
-    // Where somebody dropped that trigger, the other one refuses what does not grow: also within one statement, where
+    // Without that trigger, the other one refuses what does not grow: also within one statement, where
     // sqlite_sequence still holds what was before it.
     db.drop_trigger("events", "events_no_replace").await;
     for rows in ["(3, {})", "(5, {})", "(9, {}), (8, {})"] {

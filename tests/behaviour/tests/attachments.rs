@@ -998,7 +998,7 @@ async fn a_file_that_is_too_large_leaves_nothing(db: &TestDb) {
     };
     is_refused(limited.store("a", "text/plain", "0123456789a").await.unwrap_err());
     is_refused(limited.store_reader("a", "text/plain", tokio::io::repeat(1)).await.unwrap_err());
-    // Endless, and read no further than it has to be; within a part, at its end, and behind it.
+    // Endless, and read no further than it has to be; within a part, at its end, and after it.
     for limit in [10_u64, 8 << 20, (20 << 20) + 1] {
         let pieces = Arc::new(std::sync::atomic::AtomicU64::new(0));
         let counted = pieces.clone();
@@ -1079,7 +1079,7 @@ async fn a_row_names_no_other_object(db: &TestDb) {
     assert!(outside.exists() && storage.join("inside").exists() && !victims.exists());
 }
 
-/// Somebody who may write in the store could lead it elsewhere.
+/// An account that may write in the store could lead it elsewhere.
 async fn symbolic_links_are_not_followed(db: &TestDb) {
     use std::os::unix::fs::symlink;
     let files = Files::new(db).await;

@@ -101,7 +101,7 @@ async fn is_enough_and_minimal(
 ) {
     let url = db.as_account(&[]).await;
     if db.kind() == Kind::Postgres {
-        // Everybody may look into this schema unless told otherwise.
+        // By default every role has USAGE on this schema.
         db.sql("REVOKE ALL ON SCHEMA public FROM PUBLIC").await.unwrap();
     }
     let rights = script(db, task);
