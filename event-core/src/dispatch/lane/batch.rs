@@ -137,7 +137,7 @@ impl<S: Storage> Lane<S> {
     }
 
     /// Whether the event waits for an earlier one of its subject; if so it is parked now.
-    fn is_parked(&mut self, taken: &Taken) -> bool {
+    pub(super) fn is_parked(&mut self, taken: &Taken) -> bool {
         let key = taken.subject_key();
         let Some(order) = self.order.as_mut().filter(|order| order.is_blocked(&key)) else { return false };
         order.add_row(key, taken.id(), true);

@@ -10,7 +10,17 @@
 //! * snoozed and discarded: the handler's own decision about this event, whatever the outside was like;
 //! * undecodable, and an error not worth a retry: the event's fault, which no waiting mends.
 //!
-//! The failures in a row are of different events, so that a single event that fails at every attempt pauses nothing.
+//! The failures in a row are of different subjects. A customer whose endpoint is down fails with every event, however many there
+//! are; that says nothing about other customers, and must not delay them. So one subject alone pauses nothing: its events are
+//! retried later and later, each by itself.
+//!
+//! For the same reason probes go to subjects that have not failed yet, while there are any. Such a probe that fails is
+//! evidence of one more subject, not repeated evidence: the wait does not double for it. A subject that has not failed need not
+//! wait for the next probe either, since an earlier failure says little about it: it is tried a first wait after the last
+//! probe. Worked example, with `after` = 10 and a first wait of one second: 12 customers are down, 700 are not. The tenth failure pauses
+//! the inbox; a second later it tries the eleventh, then the twelfth, then one of the 700, which succeeds and ends the pause.
+//! After [`OTHERS_MOST`] different subjects have failed without a success in between, it is an outage, whatever subject is next:
+//! from there on every probe waits twice as long as the one before.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -19,18 +29,26 @@ use chrono::{DateTime, Utc};
 
 use crate::dispatch::verdict::later;
 use crate::inbox::{ErrorKind, InboxError, InboxResult, Outcome, Retry};
-use crate::names::EventRef;
+use crate::names::{EventRef, LogName, SubjectRef};
+use crate::recorded::StoredEvent;
 use crate::storage::{Pause, PauseChange, stored_text};
 
 /// By how much of itself a wait is shortened at random at most, so that what paused together does not probe together.
 const JITTER: f64 = 0.15;
 
+/// How many different subjects a pause tries before it takes all others to fail, too.
+const OTHERS_MOST: usize = 100;
+
+/// A subject in its log.
+type SubjectInLog = (LogName, SubjectRef);
+
 /// When to pause, and for how long.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct BreakerSettings {
-    /// Failures in a row, of different events; `None` for never.
+    /// Failures in a row, of different subjects; `None` for never.
     pub(super) after: Option<u32>,
-    /// The wait before the first probe; twice as long before each further one.
+    /// The wait before the first probe, and before one of a subject that has not failed; twice as long after each that repeats
+    /// what is known.
     pub(super) first: Duration,
     /// The longest wait.
     pub(super) longest: Duration,
@@ -39,9 +57,15 @@ pub(super) struct BreakerSettings {
 #[derive(Debug)]
 pub(super) struct Breaker {
     settings: BreakerSettings,
-    /// The events of the failures in a row, while not paused.
-    row: HashSet<EventRef>,
+    /// The subjects of the failures in a row; while paused, those that have failed in the pause, too.
+    failed: HashSet<SubjectInLog>,
     pause: Option<Pause>,
+    /// Failed probes of this lane's that repeated what was known.
+    repeated: u32,
+    /// From when on a subject that has not failed may be tried before the next probe is due.
+    others_at: Option<DateTime<Utc>>,
+    /// Whether an event's turn is before a failure row's.
+    events_turn: bool,
     /// The event of the probe under way.
     probe: Option<EventRef>,
     /// A probe of this pause failed since the lane was loaded.
@@ -67,7 +91,19 @@ impl Breaker {
             // Written by another worker's clock, or under other settings.
             pause.until = pause.until.min(later(now, settings.longest));
         }
-        Self { settings, row: HashSet::new(), pause, probe: None, probe_failed: false, changed }
+        // By the number of probes, which outlives the worker that had the inbox.
+        let events_turn = pause.as_ref().is_some_and(|pause| pause.probes % 2 == 1);
+        Self {
+            settings,
+            failed: HashSet::new(),
+            pause,
+            repeated: 0,
+            others_at: None,
+            events_turn,
+            probe: None,
+            probe_failed: false,
+            changed,
+        }
     }
 
     pub(super) fn is_paused(&self) -> bool {
@@ -81,12 +117,35 @@ impl Breaker {
     /// How many more failures in a row pause the inbox; `None` if none do.
     pub(super) fn failures_left(&self) -> Option<usize> {
         let after = usize::try_from(self.settings.after?).unwrap_or(usize::MAX);
-        Some(after.saturating_sub(self.row.len()))
+        Some(after.saturating_sub(self.failed.len()))
     }
 
     /// When the next probe may run; `None` while one is under way, or without a pause.
     pub(super) fn probes_at(&self) -> Option<DateTime<Utc>> {
         self.pause.as_ref().filter(|_| self.probe.is_none()).map(|pause| pause.until)
+    }
+
+    /// When the lane has to look whether there is something to try; `None` while a probe is under way, or without a pause.
+    pub(super) fn looks_at(&self) -> Option<DateTime<Utc>> {
+        let probes_at = self.probes_at()?;
+        Some(self.tries_others_at().map_or(probes_at, |others_at| others_at.min(probes_at)))
+    }
+
+    /// From when on a subject that has not failed may be tried, before the next probe is due.
+    pub(super) fn tries_others_at(&self) -> Option<DateTime<Utc>> {
+        self.probes_at()?;
+        self.others_at.filter(|_| self.failed.len() < OTHERS_MOST)
+    }
+
+    /// There was nothing of another subject to try: not looked for again at once.
+    pub(super) fn found_no_others(&mut self, now: DateTime<Utc>) {
+        self.others_at = Some(later(now, self.settings.first));
+    }
+
+    /// Whether the subject has failed neither in the row that paused the inbox nor in the pause.
+    pub(super) fn has_not_failed(&self, log: &LogName, subject: &SubjectRef) -> bool {
+        // A copy of the key for each look is cheap beside the delivery that it decides about.
+        self.failed.len() < OTHERS_MOST && !self.failed.contains(&(log.clone(), subject.clone()))
     }
 
     /// Whether a probe of this pause failed here already: a drain tries no other.
@@ -95,9 +154,9 @@ impl Breaker {
     }
 
     /// Whether an event's turn is before a failure row's. They take turns, so that neither rows nor new events that always
-    /// fail, though others would succeed, can keep the inbox paused; by the number of probes, which outlives this worker.
+    /// fail, though others would succeed, can keep the inbox paused.
     pub(super) fn event_is_next(&self) -> bool {
-        self.pause.as_ref().is_some_and(|pause| pause.probes % 2 == 1)
+        self.events_turn
     }
 
     /// This delivery is the probe.
@@ -118,27 +177,35 @@ impl Breaker {
     }
 
     /// Takes in the end of an attempt.
-    pub(super) fn ended(&mut self, event: &EventRef, result: &InboxResult, now: DateTime<Utc>) -> Turn {
+    pub(super) fn ended(&mut self, event: &StoredEvent, result: &InboxResult, now: DateTime<Utc>) -> Turn {
         if matches!(result, Ok(Outcome::Handled)) {
-            return self.handled(event);
+            return self.handled(&event.at);
         }
-        let is_probe = self.probe.take_if(|probe| probe == event).is_some();
+        let is_probe = self.probe.take_if(|probe| *probe == event.at).is_some();
         let Some(error) = failure(result) else { return Turn::Nothing };
+        let subject = (event.at.log.clone(), event.subject.clone());
         let (since, probes, turn) = match &self.pause {
             None => {
-                self.row.insert(event.clone());
+                self.failed.insert(subject);
                 if self.failures_left() != Some(0) {
                     return Turn::Nothing;
                 }
-                self.row.clear();
+                self.repeated = 0;
+                self.events_turn = false;
                 (now, 0, Turn::Paused)
             }
-            Some(pause) if is_probe => (pause.since, pause.probes.saturating_add(1), Turn::Nothing),
+            Some(pause) if is_probe => {
+                let is_news = self.failed.len() < OTHERS_MOST && self.failed.insert(subject);
+                self.repeated = self.repeated.saturating_add(u32::from(!is_news));
+                self.events_turn = !self.events_turn;
+                (pause.since, pause.probes.saturating_add(1), Turn::Nothing)
+            }
             // Begun before the pause.
             Some(_) => return Turn::Nothing,
         };
         let why = stored_text(&format!("{}: {}", error.kind().as_str(), error.message()));
-        self.pause = Some(Pause { since, until: later(now, self.wait(probes)), why, probes });
+        self.pause = Some(Pause { since, until: later(now, self.wait()), why, probes });
+        self.others_at = Some(later(now, self.settings.first));
         self.probe_failed = is_probe;
         self.changed = true;
         turn
@@ -147,7 +214,7 @@ impl Breaker {
     /// Takes in the end of an attempt that went well.
     pub(super) fn handled(&mut self, event: &EventRef) -> Turn {
         self.probe.take_if(|probe| probe == event);
-        self.row.clear();
+        self.failed.clear();
         match self.pause.take() {
             None => Turn::Nothing,
             Some(_) => {
@@ -157,8 +224,8 @@ impl Breaker {
         }
     }
 
-    fn wait(&self, probes: u32) -> Duration {
-        let doubled = 2_u32.checked_pow(probes).and_then(|factor| self.settings.first.checked_mul(factor));
+    fn wait(&self) -> Duration {
+        let doubled = 2_u32.checked_pow(self.repeated).and_then(|factor| self.settings.first.checked_mul(factor));
         let wait = doubled.unwrap_or(self.settings.longest).min(self.settings.longest);
         wait.mul_f64(1.0 - JITTER * fastrand::f64())
     }
@@ -202,8 +269,18 @@ mod tests {
         DateTime::UNIX_EPOCH + chrono::TimeDelta::seconds(seconds)
     }
 
-    fn event(id: i64) -> EventRef {
-        EventRef::new("events", id)
+    /// An event of a subject of its own.
+    fn event(id: i64) -> StoredEvent {
+        event_of(id, id)
+    }
+
+    fn event_of(id: i64, subject: i64) -> StoredEvent {
+        let subject = SubjectRef::new("customer", subject);
+        StoredEvent::new(EventRef::new("events", id), subject, "ordered".to_owned(), serde_json::Map::new(), at(0), at(0))
+    }
+
+    fn at_of(id: i64) -> EventRef {
+        event(id).at
     }
 
     fn failed() -> InboxResult {
@@ -253,8 +330,8 @@ mod tests {
         }
         assert_eq!(fail(&mut breaker, 2..=2), Turn::Paused, "and none of them a success");
         for result in &nothing {
-            breaker.probe(event(8));
-            assert_eq!(breaker.counted(&event(8), 4, result), 4);
+            breaker.probe(at_of(8));
+            assert_eq!(breaker.counted(&at_of(8), 4, result), 4);
             assert_eq!(breaker.ended(&event(8), result, at(5)), Turn::Nothing);
             assert!(breaker.probes_at().unwrap() <= at(1), "the next probe is due at once: {result:?}");
         }
@@ -278,9 +355,9 @@ mod tests {
         fail(&mut breaker, 1..=1);
         let mut now = breaker.probes_at().unwrap();
         for (nth, seconds) in [2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300].into_iter().enumerate() {
-            breaker.probe(event(1));
+            breaker.probe(at_of(1));
             assert_eq!(breaker.probes_at(), None, "one at a time");
-            assert_eq!(breaker.counted(&event(1), 2, &failed()), 1);
+            assert_eq!(breaker.counted(&at_of(1), 2, &failed()), 1);
             assert_eq!(breaker.ended(&event(1), &failed(), now), Turn::Nothing);
             let wait = (breaker.probes_at().unwrap() - now).as_seconds_f64();
             let seconds = f64::from(seconds);
@@ -289,10 +366,47 @@ mod tests {
             now = breaker.probes_at().unwrap();
         }
         breaker.pause.as_mut().unwrap().probes = u32::MAX;
-        breaker.probe(event(1));
+        breaker.probe(at_of(1));
         breaker.ended(&event(1), &failed(), now);
         assert!(breaker.probes_at().unwrap() <= now + chrono::TimeDelta::seconds(300));
-        assert_eq!(breaker.counted(&event(1), 1, &failed()), 1, "the first one counts");
+        assert_eq!(breaker.counted(&at_of(1), 1, &failed()), 1, "the first one counts");
+    }
+
+    #[test]
+    fn one_subject_alone_pauses_nothing() {
+        let mut breaker = breaker(3);
+        for id in 1..=100 {
+            assert_eq!(breaker.ended(&event_of(id, id % 2), &failed(), at(0)), Turn::Nothing, "two subjects of three");
+        }
+        assert_eq!(breaker.failures_left(), Some(1));
+        assert_eq!(breaker.ended(&event_of(101, 2), &failed(), at(0)), Turn::Paused);
+    }
+
+    #[test]
+    fn a_probe_of_another_subject_is_no_repeated_evidence() {
+        let mut breaker = breaker(3);
+        fail(&mut breaker, 1..=3);
+        let wait = |breaker: &mut Breaker, id: i64| {
+            breaker.probe(at_of(id));
+            breaker.ended(&event(id), &failed(), at(0));
+            (breaker.probes_at().unwrap() - at(0)).as_seconds_f64().ceil()
+        };
+        let is_other = |breaker: &Breaker, id: i64| breaker.has_not_failed(&event(id).at.log, &event(id).subject);
+        assert!(!is_other(&breaker, 3) && is_other(&breaker, 4));
+        let waits: Vec<_> = [4, 5, 4, 6, 1, 7].map(|id| wait(&mut breaker, id)).to_vec();
+        assert_eq!(waits, [1.0, 1.0, 2.0, 2.0, 4.0, 4.0]);
+        assert_eq!(breaker.tries_others_at(), Some(at(1)), "of another subject an event is tried before");
+        assert_eq!(breaker.pause().unwrap().probes, 6);
+        // A hundred subjects in a row are all there are.
+        for id in 8..=100 {
+            assert!(is_other(&breaker, id));
+            wait(&mut breaker, id);
+        }
+        assert_eq!((is_other(&breaker, 101), breaker.tries_others_at()), (false, None));
+        assert_eq!(wait(&mut breaker, 101), 8.0);
+        assert_eq!(breaker.handled(&at_of(1)), Turn::GoesOn);
+        fail(&mut breaker, 1..=3);
+        assert!(is_other(&breaker, 4) && breaker.probes_at().unwrap() <= at(1), "the next pause begins small");
     }
 
     #[test]
@@ -300,7 +414,7 @@ mod tests {
         let mut breaker = breaker(2);
         fail(&mut breaker, 1..=2);
         let before = breaker.pause().cloned();
-        assert_eq!(breaker.counted(&event(3), 5, &failed()), 5);
+        assert_eq!(breaker.counted(&at_of(3), 5, &failed()), 5);
         assert_eq!(fail(&mut breaker, 3..=5), Turn::Nothing);
         assert_eq!(breaker.pause().cloned(), before);
         assert_eq!(breaker.ended(&event(6), &handled(), at(0)), Turn::GoesOn, "but a success is one");
@@ -313,13 +427,13 @@ mod tests {
         let mut breaker = breaker(1);
         fail(&mut breaker, 1..=1);
         assert!(!breaker.event_is_next());
-        breaker.probe(event(1));
+        breaker.probe(at_of(1));
         breaker.ended(&event(1), &failed(), at(0));
         assert!(breaker.event_is_next());
         let stored = breaker.pause().cloned();
         let mut next_owner = Breaker::new(breaker.settings, stored, at(0));
         assert!(next_owner.event_is_next());
-        next_owner.probe(event(2));
+        next_owner.probe(at_of(2));
         next_owner.ended(&event(2), &failed(), at(0));
         assert!(!next_owner.event_is_next());
     }

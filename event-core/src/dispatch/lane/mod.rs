@@ -98,6 +98,9 @@ pub(crate) struct Lane<S: Storage> {
     batch: BatchSize,
     /// Taken, and next in turn.
     ready: VecDeque<Taken>,
+    /// Taken by a pause that looked for other subjects; next in turn behind `ready`, in the order of the logs.
+    aside: VecDeque<Taken>,
+    asides_turn: bool,
     /// Deliveries and rows worked on: a round of a drain that raises it not is the last.
     pub(crate) progress: u64,
     epoch: i64,
@@ -162,6 +165,8 @@ impl<S: Storage> Lane<S> {
             order,
             breaker,
             ready: VecDeque::new(),
+            aside: VecDeque::new(),
+            asides_turn: false,
             progress: 0,
             epoch: claimed.epoch,
             orders: None,
@@ -193,7 +198,7 @@ impl<S: Storage> Lane<S> {
             }
             let lazy_save = self.last_save + self.shared.options.save_idle_every;
             // A paused inbox takes nothing before its next probe. If that is due already there was nothing to try it on.
-            let paused_until = self.breaker.probes_at().filter(|&until| until > self.shared.clock.now());
+            let paused_until = self.breaker.looks_at().filter(|&until| until > self.shared.clock.now());
             tokio::select! {
                 () = any_changed(&mut tails), if paused_until.is_none() => {}
                 () = until(&self.shared.clock, paused_until.or(self.next_due)) => {}
@@ -289,7 +294,7 @@ impl<S: Storage> Lane<S> {
                 }
                 () = any_changed(&mut tails), if fill == Fill::AtTail => {}
                 () = until(&self.shared.clock, self.next_due), if fill == Fill::AtTail => {}
-                () = until(&self.shared.clock, self.breaker.probes_at()), if fill == Fill::Paused && !self.drains() => {}
+                () = until(&self.shared.clock, self.breaker.looks_at()), if fill == Fill::Paused && !self.drains() => {}
                 () = tokio::time::sleep_until(save_at), if self.urgent => self.save().await?,
                 changed = self.lease.changed(), if fill == Fill::NoLease => {
                     if changed.is_err() {
@@ -388,8 +393,21 @@ impl<S: Storage> Lane<S> {
         }
     }
 
-    /// The next event that the inbox takes, from its logs in turn. What it does not take is passed over.
+    /// The next event that the inbox takes. What a pause set aside and what is read now take turns: those set aside are of
+    /// subjects that failed, and would pause the inbox again. An ordered inbox keeps the order of the logs.
     pub(crate) async fn next_event(&mut self) -> Result<Option<Taken>, StorageError> {
+        self.asides_turn = !self.asides_turn || self.order.is_some();
+        if self.asides_turn || self.aside.is_empty() {
+            return match self.aside.pop_front() {
+                Some(taken) => Ok(Some(taken)),
+                None => self.next_read().await,
+            };
+        }
+        Ok(self.next_read().await?.or_else(|| self.aside.pop_front()))
+    }
+
+    /// The next event that the inbox takes, from its logs in turn. What it does not take is passed over.
+    async fn next_read(&mut self) -> Result<Option<Taken>, StorageError> {
         for _ in 0..self.logs.len() {
             let at = self.next_log;
             self.next_log = (self.next_log + 1) % self.logs.len();
