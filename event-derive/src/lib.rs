@@ -171,7 +171,7 @@ pub fn derive_state_machine(input: TokenStream) -> TokenStream {
 /// | `start = now` | where a new inbox starts in a log that has events already: `now` or `beginning` |
 /// | `ordered` | one subject's events one after another |
 /// | `batch = 500` | the most events of one call, where the argument is a `Vec`; by default the dispatcher's `batch`, 256 |
-/// | `pause(after = 10)` | how many different events have to fail in a row for the inbox to pause; or `pause(never)` |
+/// | `pause(after = 10)` | events of how many different subjects have to fail in a row for the inbox to pause; or `pause(never)` |
 /// | `crate = "..."` | the path of event-core, by default `::event_core` |
 ///
 /// Durations are a whole number and a unit: `ms`, `s`, `m`, `h`, `d`.

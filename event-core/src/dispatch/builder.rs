@@ -146,7 +146,7 @@ impl<S: Storage> Builder<S> {
     }
 
     /// How long an inbox whose deliveries all fail is paused before one of them is tried again: `first`, then twice as long each
-    /// time, up to `longest`. 1 s and 5 min by default. After how many failures is the inbox's own setting, `pause(after = 10)`.
+    /// time, up to `longest`. 1 s and 5 min by default. After failures of how many subjects is the inbox's own setting, `pause(after = 10)`.
     pub fn pause(mut self, first: Duration, longest: Duration) -> Self {
         self.options.pause_first = first.max(Duration::from_millis(1));
         self.options.pause_longest = longest.max(self.options.pause_first);

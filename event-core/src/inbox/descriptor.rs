@@ -129,7 +129,7 @@ pub struct Settings {
     pub start: Start,
     /// One subject's events one after another, those behind a failed one parked until it ends.
     pub ordered: bool,
-    /// How many deliveries of different events have to fail in a row for the inbox to pause; at least 1, `None` for never.
+    /// Deliveries of how many different subjects have to fail in a row for the inbox to pause; at least 1, `None` for never.
     ///
     /// Only errors that may be retried count, and time-outs and panics. A success begins the row anew; what says nothing about
     /// the inbox (skipped, snoozed, discarded, undecodable, an error not worth a retry) is left out.
@@ -141,7 +141,7 @@ pub struct Settings {
 
 impl Settings {
     /// What `#[inbox]` without settings means: 8 at a time, 30 seconds each, the default retries, from now on, unordered, paused
-    /// after 10 failures in a row.
+    /// after failures in a row of 10 different subjects.
     pub const DEFAULT: Self = Self {
         concurrency: 8,
         timeout: Duration::from_secs(30),

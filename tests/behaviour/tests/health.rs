@@ -42,8 +42,8 @@ fn dispatcher(db: &DatabaseConnection, inbox: &str, gate: &Arc<Semaphore>) -> Di
 }
 
 async fn record(db: &TestDb, events: usize) {
-    for _ in 0..events {
-        IssueEvent::Closed.on(1).by_system().save(&**db).await.unwrap();
+    for subject in 0..events {
+        IssueEvent::Closed.on(i64::try_from(subject).unwrap()).by_system().save(&**db).await.unwrap();
     }
 }
 

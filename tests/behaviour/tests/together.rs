@@ -227,7 +227,7 @@ async fn what_hangs_or_panics_or_can_not_be_read_is_found_too(db: &TestDb) {
     record(db, [1; 10]).await;
     db.sql(
         "INSERT INTO events (subject_type, subject_id, action, version, metadata, occurred_at) \
-            SELECT subject_type, subject_id, action, 9, metadata, occurred_at FROM events WHERE id = 1",
+            SELECT subject_type, subject_id, action, -1, metadata, occurred_at FROM events WHERE id = 1",
     )
     .await
     .unwrap();

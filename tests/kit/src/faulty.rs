@@ -57,6 +57,8 @@ pub enum Fault {
     Unacknowledged,
     /// It was applied, its acknowledgement got lost, and somebody below (a pooler, a driver that means well) sent it again.
     SentTwice,
+    /// The storage panics, and with it the task that called it.
+    Panics,
 }
 
 /// Which of the fences are left out, to show that the tests would find that.
@@ -239,6 +241,7 @@ impl Faulty {
         }
         match fault {
             Some(Fault::Refused) => Err(broken(call, "not applied")),
+            Some(Fault::Panics) => std::panic::resume_unwind(Box::new("broke")),
             fault => Ok(fault),
         }
     }

@@ -144,7 +144,12 @@ struct World {
 
 fn world(down: bool) -> World {
     let clock = Clock::manual("2026-01-01T00:00:00Z".parse().unwrap());
-    World { clock, seen: Seen::default(), down: Down(Arc::new(AtomicBool::new(down))), down_below: DownBelow::default() }
+    World {
+        clock,
+        seen: Seen::default(),
+        down: Down(Arc::new(AtomicBool::new(down))),
+        down_below: DownBelow::default(),
+    }
 }
 
 /// Of five subjects in turn.

@@ -276,7 +276,14 @@ mod tests {
 
     fn event_of(id: i64, subject: i64) -> StoredEvent {
         let subject = SubjectRef::new("customer", subject);
-        StoredEvent::new(EventRef::new("events", id), subject, "ordered".to_owned(), serde_json::Map::new(), at(0), at(0))
+        StoredEvent::new(
+            EventRef::new("events", id),
+            subject,
+            "ordered".to_owned(),
+            serde_json::Map::new(),
+            at(0),
+            at(0),
+        )
     }
 
     fn at_of(id: i64) -> EventRef {
