@@ -6,7 +6,7 @@ GRANT SELECT, INSERT (subject_type, subject_id, actor_type, actor_id, action, ve
     ON events TO app_record;
 GRANT SELECT ON event_sleepers TO app_record;
 -- Where events are throttled.
-GRANT SELECT, INSERT, UPDATE (until) ON event_throttles TO app_record;
+GRANT SELECT, INSERT, UPDATE (until, last_at) ON event_throttles TO app_record;
 -- Where events are recorded in batches.
 GRANT INSERT ON event_batches TO app_record;
 -- Where events have attachments.

@@ -26,6 +26,8 @@ on_every_empty_database! {
     who_may_only_record_chooses_no_id_and_no_time
     ; postgres_only:
     a_dispatcher_with_the_optional_rights_is_notified
+    ; mysql_only:
+    a_dispatcher_that_records_needs_not_see_triggers
 }
 
 #[inbox(start = beginning)]
@@ -252,6 +254,36 @@ async fn a_dispatcher_with_the_optional_rights_is_notified(db: &TestDb) {
     account.close().await.unwrap();
 }
 
+/// It tries whether the trigger refuses an id of the session's choice.
+async fn a_dispatcher_that_records_needs_not_see_triggers(db: &TestDb) {
+    prepare(db).await;
+    let url = db.as_account(&[]).await;
+    let grant = async |right: &Right| {
+        db.sql(&format!("GRANT {} ON {} TO {}", right.right, right.object, db.account())).await.unwrap();
+    };
+    for right in script(db, "dispatch").iter().filter(|right| right.right != "TRIGGER") {
+        grant(right).await;
+    }
+    let drain = async || {
+        let account = connect(&url, 2).await;
+        let seen = Seen::default();
+        let drained = Dispatcher::builder(&account).state(seen.clone()).only(["noted"]).build().unwrap().drain().await;
+        account.close().await.unwrap();
+        drained.map(|_| seen.lines().len())
+    };
+    assert!(drain().await.unwrap_err().to_string().contains("GRANT TRIGGER"));
+    for right in script(db, "record") {
+        grant(&right).await;
+    }
+    IssueEvent::Closed.on(1).by_system().save(&**db).await.unwrap();
+    assert_eq!(drain().await.unwrap(), 1);
+    // The id that it tried with is none, and nothing was written.
+    assert_eq!(db.number("SELECT count(*) FROM events").await, 1);
+    db.drop_trigger("events", "events_slot").await;
+    assert!(drain().await.unwrap_err().to_string().contains("`events_slot`"));
+    assert_eq!(db.number("SELECT count(*) FROM events").await, 1);
+}
+
 async fn these_rights_are_enough_to_read(db: &TestDb) {
     prepare(db).await;
     let directory = tempfile::tempdir().unwrap();
@@ -283,7 +315,7 @@ async fn these_rights_are_enough_to_retain(db: &TestDb) {
         attachments.store("b", "text/plain", "nobody's").await?;
         let past = db.time("2026-01-01T00:00:00+00:00");
         let ended =
-            format!("INTO event_throttles (log, name, action, until) VALUES ('events', '{:064}', 'closed', {past})", 7);
+            format!("INTO event_throttles (log, name, action, until, last_at) VALUES ('events', '{:064}', 'closed', {past}, {past})", 7);
         db.sql("DELETE FROM event_throttles").await?;
         db.sql(&format!("INSERT {ended}")).await?;
         Dispatcher::builder(&**db).state(Seen::default()).only(["noted"]).build()?.drain().await?;

@@ -166,7 +166,7 @@ async fn check_encoding(storage: &SeaStorage, logs: &[LogName]) -> Result<(), St
     Ok(())
 }
 
-/// A trigger of this database that the account may see: table and name, and when it does what.
+/// A trigger of this database whose definition the account may see: table and name, and when it does what.
 type Visible = BTreeMap<(String, String), [String; 3]>;
 
 async fn triggers(storage: &SeaStorage) -> Result<Visible, StorageError> {
@@ -177,7 +177,9 @@ async fn triggers(storage: &SeaStorage) -> Result<Visible, StorageError> {
     let mut visible = Visible::new();
     for row in storage.query(&storage.own().await?, sql).await? {
         let text = |column| storage.text(&row, column);
-        let definition = [text("timing")?, text("event")?, normalised(&text("body")?)];
+        // An account without TRIGGER sees that there is one, and not what it does.
+        let Some(body) = storage.column::<Option<String>>(&row, "body")? else { continue };
+        let definition = [text("timing")?, text("event")?, normalised(&body)];
         visible.insert((text("of_table")?, text("name")?), definition);
     }
     Ok(visible)
@@ -210,14 +212,28 @@ async fn check_triggers(storage: &SeaStorage, log: &LogName, visible: &Visible) 
     Err(error::unsafe_log(log, &why))
 }
 
-/// Whether the trigger by which recorders hold a slot refuses an event with an id of its own; nothing is written.
+/// Whether the trigger by which recorders hold a slot refuses an event whose id the session chose; nothing is written. An account that
+/// may insert into all columns tries it by the column, one that may not insert into `id` by the session's variable.
 async fn is_explicit_id_refused(storage: &SeaStorage, log: &LogName) -> Result<bool, StorageError> {
-    let mut sql = storage.sql()?;
-    sql.push("INSERT INTO ").name(log.as_str());
-    sql.push(" (id, subject_type, subject_id, action, version, metadata, occurred_at)");
-    sql.push(" VALUES (-1, '', '', '', 0, '{}', utc_timestamp(6))");
+    let typed = own_table::of(log.as_str()).is_some();
+    let (kind, of_kind) = if typed { ("", "") } else { ("subject_type, ", "'', ") };
+    let insert = |id: &str, value: &str| {
+        let mut sql = storage.sql()?;
+        sql.push("INSERT INTO ").name(log.as_str()).push(" (").push(id).push(kind);
+        sql.push("subject_id, action, version, metadata, occurred_at) VALUES (").push(value).push(of_kind);
+        sql.push("'', '', 0, '{}', utc_timestamp(6))");
+        Ok::<_, StorageError>(storage.statement(sql))
+    };
     let transaction = storage.begin_own().await?;
-    let tried = transaction.connection().execute_raw(storage.statement(sql)).await;
+    let connection = transaction.connection();
+    let mut tried = connection.execute_raw(insert("id, ", "-1, ")?).await;
+    if !tried.as_ref().is_err_and(is_signal) && connection.execute_unprepared("SET SESSION insert_id = 1").await.is_ok()
+    {
+        tried = connection.execute_raw(insert("", "")?).await;
+        // Not used up where the trigger refused.
+        let reset = connection.execute_unprepared("SET SESSION insert_id = 0").await;
+        tried = reset.and(tried);
+    }
     storage.rollback(transaction).await?;
     Ok(tried.is_err_and(|error| is_signal(&error)))
 }
