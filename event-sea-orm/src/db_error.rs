@@ -4,7 +4,9 @@ use std::error::Error;
 use std::fmt;
 
 use event_core::__private::v1::{ErrorText, inventory};
-use sea_orm::{DbErr, RuntimeErr};
+use sea_orm::{DbBackend, DbErr, RuntimeErr};
+
+use crate::backend::{Trouble, dialect};
 
 /// An error of SeaORM, the driver or the database that shows no value.
 ///
@@ -56,7 +58,13 @@ impl fmt::Display for DatabaseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             DbErr::Conn(error) => runtime(f, "the connection failed", error),
-            DbErr::Exec(error) | DbErr::Query(error) => runtime(f, "the statement failed", error),
+            DbErr::Exec(error) | DbErr::Query(error) => {
+                runtime(f, "the statement failed", error)?;
+                match missing_table(&self.0) {
+                    Some(table) => write!(f, ": there is no table `{table}`"),
+                    None => Ok(()),
+                }
+            }
             DbErr::Type(_) => f.write_str("a value can't be read as the type that it has in the program"),
             DbErr::Json(_) => f.write_str("a JSON value can't be read as the type that it has in the program"),
             DbErr::TryIntoErr { from, into, .. } => write!(f, "a `{from}` can't be converted into `{into}`"),
@@ -78,6 +86,16 @@ impl fmt::Display for DatabaseError {
             _ => f.write_str("SeaORM refused it"),
         }
     }
+}
+
+/// The table that is not there, by the first database that knows the error as its own.
+fn missing_table(error: &DbErr) -> Option<String> {
+    [DbBackend::Sqlite, DbBackend::Postgres, DbBackend::MySql].into_iter().find_map(|backend| {
+        match dialect(backend).ok()?.trouble(error)? {
+            Trouble::NoTable(table) => Some(table),
+            _ => None,
+        }
+    })
 }
 
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]

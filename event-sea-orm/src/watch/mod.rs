@@ -11,12 +11,17 @@ mod postgres;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod table;
+#[cfg(feature = "mysql")]
+mod vanished;
 mod verdict;
 
 use std::collections::BTreeSet;
 
 use event_core::EventOf;
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, EntityTrait, Statement};
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DbBackend, DbErr, EntityTrait, IsolationLevel, Statement,
+    TransactionTrait as _,
+};
 
 use self::table::{Log, Table};
 use crate::backend::dialect;
@@ -37,6 +42,17 @@ pub enum WatchError {
     /// This database can't tell transactions apart.
     #[error("tables can be watched on SQLite, PostgreSQL and MariaDB; this is {0}")]
     Unsupported(&'static str),
+    /// SQLite's triggers can't write to another database file than the table's.
+    #[error(
+        "`{schema}.{table}` can't be watched: it is in an attached database, and SQLite's triggers write to their own one. Watch it on a \
+         connection whose main database it is in"
+    )]
+    Attached {
+        /// The table.
+        table: String,
+        /// The name of the attached database.
+        schema: String,
+    },
     /// An error of the database.
     #[error(transparent)]
     Db(#[from] DatabaseError),
@@ -121,7 +137,9 @@ impl Watch {
 
     /// Watches from now on. The triggers stay in the database: one of the test's own, that goes with it.
     ///
-    /// On SQLite what other pools than this one do counts as one transaction.
+    /// On SQLite what other pools than this one do counts as one transaction. On MariaDB foreign keys' CASCADE and TRUNCATE run no trigger:
+    /// a row that is gone without one counts as deleted, and any event of it since the last check as the deletion's.
+    /// Columns that CASCADE or SET NULL changes there are not seen.
     ///
     /// # Errors
     /// What the database says; one that can't be watched.
@@ -129,13 +147,16 @@ impl Watch {
         let dialect = dialect(db.get_database_backend()).map_err(DbErr::from)?;
         let statements = match db.get_database_backend() {
             #[cfg(feature = "sqlite")]
-            DbBackend::Sqlite => sqlite::triggers(&self, dialect),
+            DbBackend::Sqlite => {
+                sqlite::check(&self)?;
+                sqlite::triggers(&self, dialect)
+            }
             #[cfg(feature = "postgres")]
             DbBackend::Postgres => postgres::triggers(&self, dialect),
             #[cfg(feature = "mysql")]
             DbBackend::MySql => {
-                mysql::check(db).await?;
-                mysql::triggers(&self, dialect)
+                let home = mysql::home(db).await?;
+                mysql::triggers(&self, &home, dialect)
             }
             _ => return Err(WatchError::Unsupported("another one")),
         };
@@ -144,6 +165,8 @@ impl Watch {
         }
         Ok(Watching {
             db: db.clone(),
+            #[cfg(feature = "mysql")]
+            rows: vanished::Rows::of(db, self.tables).await?,
             #[cfg(feature = "sqlite")]
             commits: sqlite::Commits::of(db).await?,
         })
@@ -166,6 +189,8 @@ impl Watch {
 #[must_use = "nobody hears of what escaped until `.check()` is awaited"]
 pub struct Watching {
     db: DatabaseConnection,
+    #[cfg(feature = "mysql")]
+    rows: vanished::Rows,
     #[cfg(feature = "sqlite")]
     commits: sqlite::Commits,
 }
@@ -184,7 +209,13 @@ impl Watching {
             DbBackend::MySql => mysql::SELECT,
             _ => "SELECT id, id AS tx, source, kind, row_id, operation FROM event_watch ORDER BY id",
         };
-        let rows = self.db.query_all_raw(Statement::from_string(backend, select)).await?;
+        // Of the same moment as the rows that are there.
+        let isolation = (backend == DbBackend::MySql).then_some(IsolationLevel::RepeatableRead);
+        let snapshot = self.db.begin_with_config(isolation, None).await?;
+        #[cfg(feature = "mysql")]
+        let now = self.rows.now(&snapshot).await?;
+        let rows = snapshot.query_all_raw(Statement::from_string(backend, select)).await?;
+        snapshot.rollback().await?;
         let seen = rows.iter().map(verdict::seen).collect::<Result<Vec<_>, _>>()?;
         #[cfg(feature = "sqlite")]
         let seen: Vec<_> = match backend {
@@ -200,7 +231,10 @@ impl Watching {
         if let Some(last) = seen.iter().map(|row| row.id).max() {
             self.db.execute_unprepared(&format!("DELETE FROM event_watch WHERE id <= {last}")).await?;
         }
-        let unrecorded = verdict::unrecorded(&seen);
+        #[cfg_attr(not(feature = "mysql"), allow(unused_mut))]
+        let mut unrecorded = verdict::unrecorded(&seen);
+        #[cfg(feature = "mysql")]
+        unrecorded.extend(self.rows.vanished(now, &seen));
         if unrecorded.is_empty() { Ok(()) } else { Err(WatchError::Unrecorded(unrecorded)) }
     }
 }

@@ -1,7 +1,7 @@
 //! MariaDB: a system-versioned table keeps, of each row, the transaction that wrote it.
 //! <https://mariadb.com/kb/en/system-versioned-tables/#transaction-precise-history-in-innodb>
 
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, Statement};
 
 use super::table::{Key, Log, Table, literal, watcher};
 use super::verdict::EVENT;
@@ -22,39 +22,55 @@ const TABLE: &str = "CREATE TABLE IF NOT EXISTS event_watch (
     PERIOD FOR SYSTEM_TIME (began, ended)
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 WITH SYSTEM VERSIONING";
 
-/// MySQL has no such tables.
-pub(super) async fn check(db: &DatabaseConnection) -> Result<(), WatchError> {
-    let row = db.query_one_raw(Statement::from_string(DbBackend::MySql, "SELECT version() AS version")).await?;
-    let version: String = row.map(|row| row.try_get("", "version")).transpose()?.unwrap_or_default();
-    if version.contains("MariaDB") { Ok(()) } else { Err(WatchError::Unsupported("MySQL")) }
+/// The database that the connections are in. MySQL has no system-versioned tables.
+pub(super) async fn home(db: &DatabaseConnection) -> Result<String, WatchError> {
+    let select = "SELECT version() AS version, coalesce(database(), '') AS home";
+    let row = db.query_one_raw(Statement::from_string(DbBackend::MySql, select)).await?;
+    let row = row.ok_or(DbErr::RecordNotFound("the server's version".to_owned()))?;
+    let version: String = row.try_get("", "version")?;
+    if version.contains("MariaDB") { Ok(row.try_get("", "home")?) } else { Err(WatchError::Unsupported("MySQL")) }
 }
 
-pub(super) fn triggers(watch: &Watch, dialect: &dyn Dialect) -> Vec<String> {
+/// `home` is the database that has `event_watch`.
+pub(super) fn triggers(watch: &Watch, home: &str, dialect: &dyn Dialect) -> Vec<String> {
+    let home = dialect.quoted(home);
     let mut statements = vec![TABLE.to_owned()];
-    statements.extend(watch.tables.iter().flat_map(|table| of_table(table, dialect)));
+    statements.extend(watch.tables.iter().flat_map(|table| of_table(table, &home, dialect)));
     statements.extend(watch.logs.iter().map(|log| of_log(log, dialect)));
     statements
 }
 
-fn of_table(table: &Table, dialect: &dyn Dialect) -> [String; 3] {
-    let Table { name, kind, key: Key { column, is_uuid }, columns } = table;
-    let (quoted, key, kind) = (dialect.quoted(name), dialect.quoted(column), literal(kind));
+fn of_table(table: &Table, home: &str, dialect: &dyn Dialect) -> [String; 3] {
+    let Table { name, kind, key: Key { column, .. }, columns, .. } = table;
+    let (quoted, key, kind) = (table.quoted(dialect, name), dialect.quoted(column), literal(kind));
     let same: Vec<_> = columns.iter().map(|column| dialect.quoted(column)).collect();
     let same: Vec<_> = same.iter().map(|column| format!("OLD.{column} <=> NEW.{column}")).collect();
     let same = if same.is_empty() { "true".to_owned() } else { same.join(" AND ") };
-    let (watcher, name) = (watcher(name), literal(name));
+    let (watcher, name) = (watcher(&table.path()), literal(&table.path()));
     let trigger = |operation: &str, row: &str, unless: &str| {
-        let id = if *is_uuid { format!("hex({row}.{key})") } else { format!("CAST({row}.{key} AS char)") };
+        let id = text(&table.key, &format!("{row}.{key}"));
+        // In the table's own database, where a name without one means a table of that database.
+        let trigger = table.quoted(dialect, &format!("{watcher}_{}", operation.to_lowercase()));
         format!(
-            "CREATE OR REPLACE TRIGGER {watcher}_{} AFTER {operation} ON {quoted} FOR EACH ROW BEGIN
+            "CREATE OR REPLACE TRIGGER {trigger} AFTER {operation} ON {quoted} FOR EACH ROW BEGIN
     IF NOT ({unless}) THEN
-        INSERT INTO event_watch (source, kind, row_id, operation) VALUES ({name}, {kind}, {id}, '{operation}');
+        INSERT INTO {home}.event_watch (source, kind, row_id, operation) VALUES ({name}, {kind}, {id}, '{operation}');
     END IF;
-END",
-            operation.to_lowercase()
+END"
         )
     };
     [trigger("INSERT", "NEW", "false"), trigger("UPDATE", "NEW", &same), trigger("DELETE", "OLD", "false")]
+}
+
+/// A key as text; sixteen bytes are none.
+fn text(key: &Key, column: &str) -> String {
+    if key.is_uuid { format!("hex({column})") } else { format!("CAST({column} AS char)") }
+}
+
+/// Asks for the keys of all rows, as text.
+pub(super) fn keys(table: &Table, dialect: &dyn Dialect) -> String {
+    let key = text(&table.key, &dialect.quoted(&table.key.column));
+    format!("SELECT {key} AS row_id FROM {}", table.quoted(dialect, &table.name))
 }
 
 fn of_log(log: &Log, dialect: &dyn Dialect) -> String {

@@ -23,19 +23,23 @@ pub(super) fn triggers(watch: &Watch, dialect: &dyn Dialect) -> Vec<String> {
     statements
 }
 
-fn of_table(table: &Table, dialect: &dyn Dialect) -> [String; 3] {
-    let Table { name, kind, key, columns } = table;
-    let (quoted, key) = (dialect.quoted(name), dialect.quoted(&key.column));
+fn of_table(table: &Table, dialect: &dyn Dialect) -> [String; 5] {
+    let Table { name, kind, key, columns, .. } = table;
+    let (quoted, key) = (table.quoted(dialect, name), dialect.quoted(&key.column));
     // As text: not every type can be compared.
     let same: Vec<_> = columns.iter().map(|column| dialect.quoted(column)).collect();
     let same = same.iter().map(|column| format!("OLD.{column}::text IS NOT DISTINCT FROM NEW.{column}::text"));
     let same = same.collect::<Vec<_>>().join(" AND ");
     let same = if same.is_empty() { "true".to_owned() } else { same };
-    let (name, kind) = (literal(name), literal(kind));
-    let function = watcher(&table.name);
+    let (name, kind) = (literal(&table.path()), literal(kind));
+    let function = watcher(&table.path());
     [
         format!(
-            "CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql AS $watch$ BEGIN
+            "CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $watch$ BEGIN
+    IF TG_OP = 'TRUNCATE' THEN
+        INSERT INTO event_watch (source, kind, row_id, operation) SELECT {name}, {kind}, {key}::text, TG_OP FROM {quoted};
+        RETURN NULL;
+    END IF;
     IF TG_OP = 'UPDATE' THEN
         IF {same} THEN RETURN NULL; END IF;
     END IF;
@@ -48,6 +52,10 @@ END $watch$"
         format!(
             "CREATE TRIGGER {function} AFTER INSERT OR UPDATE OR DELETE ON {quoted} FOR EACH ROW EXECUTE FUNCTION {function}()"
         ),
+        format!("DROP TRIGGER IF EXISTS {function}_truncate ON {quoted}"),
+        format!(
+            "CREATE TRIGGER {function}_truncate BEFORE TRUNCATE ON {quoted} FOR EACH STATEMENT EXECUTE FUNCTION {function}()"
+        ),
     ]
 }
 
@@ -57,7 +65,7 @@ fn of_log(log: &Log, dialect: &dyn Dialect) -> [String; 3] {
     let function = watcher(log.name);
     [
         format!(
-            "CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql AS $watch$ BEGIN
+            "CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $watch$ BEGIN
     INSERT INTO event_watch (source, kind, row_id, operation) VALUES ({name}, {kind}, NEW.subject_id::text, '{EVENT}');
     RETURN NULL;
 END $watch$"

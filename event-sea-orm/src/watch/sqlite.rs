@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use sea_orm::sqlx::Error;
 use sea_orm::{DatabaseConnection, DbErr, RuntimeErr};
 
-use super::Watch;
 use super::table::{Key, Log, Table, literal, watcher};
 use super::verdict::EVENT;
+use super::{Watch, WatchError};
 use crate::backend::Dialect;
 
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS event_watch (
@@ -18,6 +18,16 @@ const TABLE: &str = "CREATE TABLE IF NOT EXISTS event_watch (
     row_id text NOT NULL,
     operation text NOT NULL
 )";
+
+/// A table's triggers can only write where the table is.
+pub(super) fn check(watch: &Watch) -> Result<(), WatchError> {
+    let attached =
+        watch.tables.iter().find_map(|table| Some((table, table.schema.as_deref().filter(|it| *it != "main")?)));
+    match attached {
+        Some((table, schema)) => Err(WatchError::Attached { table: table.name.clone(), schema: schema.to_owned() }),
+        None => Ok(()),
+    }
+}
 
 pub(super) fn triggers(watch: &Watch, dialect: &dyn Dialect) -> Vec<String> {
     let mut statements = vec![TABLE.to_owned()];
@@ -32,7 +42,7 @@ fn text(row: &str, key: &str) -> String {
 }
 
 fn of_table(table: &Table, dialect: &dyn Dialect) -> Vec<String> {
-    let Table { name, kind, key: Key { column, .. }, columns } = table;
+    let Table { name, kind, key: Key { column, .. }, columns, .. } = table;
     let (quoted, key, kind) = (dialect.quoted(name), dialect.quoted(column), literal(kind));
     let differ: Vec<_> = columns.iter().map(|column| dialect.quoted(column)).collect();
     let differ: Vec<_> = differ.iter().map(|column| format!("OLD.{column} IS NOT NEW.{column}")).collect();

@@ -1,10 +1,9 @@
 //! What is watched: a user's table and its key, and the logs that have its events.
 
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-
 use event_core::EventDescriptor;
 use sea_orm::{ColumnTrait as _, ColumnType, EntityTrait, IdenStatic as _, Iterable as _, PrimaryKeyToColumn as _};
 
+use crate::backend::Dialect;
 use crate::own_table;
 
 /// A column that names a row.
@@ -18,6 +17,8 @@ pub(super) struct Key {
 /// A watched table.
 #[derive(Clone, Debug)]
 pub(super) struct Table {
+    /// Where it is, if not where names without a schema are looked up: on MySQL and MariaDB another database.
+    pub(super) schema: Option<String>,
     pub(super) name: String,
     pub(super) kind: &'static str,
     pub(super) key: Key,
@@ -33,11 +34,28 @@ impl Table {
         let key = T::PrimaryKey::iter().map(|key| key.into_column()).next();
         let is_uuid = key.is_some_and(|key| matches!(key.def().get_column_type(), ColumnType::Uuid));
         Self {
+            schema: T::default().schema_name().map(str::to_owned),
             name: T::default().table_name().to_owned(),
             kind,
             key: Key { column: key.map_or("id", |key| key.as_str()).to_owned(), is_uuid },
             columns: columns.filter(|column| !except.contains(column)).collect(),
         }
+    }
+
+    /// Its name, with its schema if it has one: what tells it from every other table.
+    pub(super) fn path(&self) -> String {
+        self.schema.iter().chain([&self.name]).map(String::as_str).collect::<Vec<_>>().join(".")
+    }
+
+    /// A name beside it, quoted: of the table, or of one of its triggers.
+    pub(super) fn quoted(&self, dialect: &dyn Dialect, name: &str) -> String {
+        self.schema
+            .iter()
+            .map(String::as_str)
+            .chain([name])
+            .map(|part| dialect.quoted(part))
+            .collect::<Vec<_>>()
+            .join(".")
     }
 }
 
@@ -64,9 +82,23 @@ pub(super) fn literal(name: &str) -> String {
     format!("'{}'", name.replace('\'', "''"))
 }
 
-/// The name of what watches a table: the same each time, and short enough for every database.
-pub(super) fn watcher(table: &str) -> String {
-    let mut hasher = DefaultHasher::new();
-    table.hash(&mut hasher);
-    format!("event_watch_{:016x}", hasher.finish())
+/// The name of what watches a table: the same each time, by whatever compiler, and short enough for every database. FNV-1a:
+/// <http://www.isthe.com/chongo/tech/comp/fnv/>.
+pub(super) fn watcher(path: &str) -> String {
+    let hash = path
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    format!("event_watch_{hash:016x}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_watcher_is_called_the_same_for_ever() {
+        assert_eq!(watcher(""), "event_watch_cbf29ce484222325");
+        assert_eq!(watcher("a"), "event_watch_af63dc4c8601ec8c");
+        assert_eq!(watcher("foobar"), "event_watch_85944171f73967e8");
+    }
 }

@@ -41,14 +41,27 @@ pub(super) struct Seen {
     pub(super) id: i64,
     transaction: i64,
     /// The table that changed.
-    table: String,
+    pub(super) table: String,
     /// The kind of subject.
     kind: String,
-    row: String,
-    operation: String,
+    pub(super) row: String,
+    pub(super) operation: String,
 }
 
 impl Seen {
+    pub(super) fn is_event(&self) -> bool {
+        self.operation == EVENT
+    }
+
+    /// The kind and the key of the subject, in a form that compares.
+    pub(super) fn subject(&self) -> (String, String) {
+        Self::subject_of(&self.kind, &self.row)
+    }
+
+    pub(super) fn subject_of(kind: &str, row: &str) -> (String, String) {
+        (kind.to_owned(), plain(row))
+    }
+
     /// The same, of that transaction.
     #[cfg(feature = "sqlite")]
     pub(super) fn of(self, transaction: i64) -> Self {
@@ -76,8 +89,8 @@ fn plain(key: &str) -> String {
 }
 
 pub(super) fn unrecorded(seen: &[Seen]) -> Vec<Unrecorded> {
-    let name = |row: &Seen| (row.transaction, row.kind.clone(), plain(&row.row));
-    let (events, changes): (Vec<_>, Vec<_>) = seen.iter().partition(|row| row.operation == EVENT);
+    let name = |row: &Seen| (row.transaction, row.subject());
+    let (events, changes): (Vec<_>, Vec<_>) = seen.iter().partition(|row| row.is_event());
     let events: HashSet<_> = events.into_iter().map(name).collect();
     let without = changes.into_iter().filter(|row| !events.contains(&name(row)));
     let unrecorded = without.map(|row| Unrecorded {

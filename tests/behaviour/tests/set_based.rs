@@ -28,6 +28,10 @@ on_every_database! {
     the_guard_finds_what_escapes
     the_guard_tells_transactions_apart
     the_guard_lets_columns_be
+    the_guard_looks_into_other_schemas
+    the_guard_sees_what_goes_with_another_row
+    ; servers_only:
+    the_guard_sees_a_table_that_is_emptied
     ; postgres_only:
     it_is_one_statement
 }
@@ -414,4 +418,124 @@ async fn the_guard_lets_columns_be(db: &TestDb) {
         .await
         .unwrap();
     assert_eq!(escaped(watching.check().await).len(), 1);
+}
+
+/// A table of a name that another schema has too.
+#[allow(unreachable_pub, reason = "SeaORM's entities are written so")]
+mod elsewhere {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "issues", schema_name = "event_watch_elsewhere")]
+    pub struct Model {
+        #[sea_orm(primary_key)]
+        pub id: i64,
+        pub title: String,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, DomainEvent)]
+#[event(subject(elsewhere::Entity, name = "foreign_issue"))]
+enum ElsewhereEvent {
+    Moved,
+}
+
+async fn the_guard_looks_into_other_schemas(db: &TestDb) {
+    issues(db, &["a"]).await;
+    let watch = Watch::over::<elsewhere::Entity, ElsewhereEvent>();
+    if db.kind() == Kind::Sqlite {
+        let error = watch.begin(db).await.unwrap_err();
+        assert!(matches!(error, WatchError::Attached { .. }), "{error}");
+        assert!(error.to_string().contains("`event_watch_elsewhere.issues` can't be watched"), "{error}");
+        return;
+    }
+    // On MariaDB a schema is a database beside the test's own, and of all runs of this test the same.
+    let lock = db.another(1).await;
+    if db.kind() == Kind::MySql {
+        let locked = "SELECT GET_LOCK('event_watch_elsewhere', 60)".to_owned();
+        lock.query_one_raw(sea_orm::Statement::from_string(lock.get_database_backend(), locked)).await.unwrap();
+    }
+    db.sql("CREATE SCHEMA IF NOT EXISTS event_watch_elsewhere").await.unwrap();
+    db.sql("DROP TABLE IF EXISTS event_watch_elsewhere.issues").await.unwrap();
+    db.sql("CREATE TABLE event_watch_elsewhere.issues (id bigint PRIMARY KEY, title varchar(20))").await.unwrap();
+    let watching = watch.and::<issue::Entity, IssueEvent>().begin(db).await.unwrap();
+    // The other one of that name has triggers of its own.
+    db.sql("INSERT INTO event_watch_elsewhere.issues VALUES (7, 'x')").await.unwrap();
+    db.sql("UPDATE issues SET title = 'y'").await.unwrap();
+    assert_eq!(escaped(watching.check().await), ["event_watch_elsewhere.issues 7 INSERT", "issues 1 UPDATE"]);
+    let changed = elsewhere::Entity::update_all().set(elsewhere::Column::Title, "z");
+    changed.record(&**db, |_, after| after.record(ElsewhereEvent::Moved).by_system()).await.unwrap();
+    watching.check().await.unwrap();
+    db.sql("DROP TABLE event_watch_elsewhere.issues").await.unwrap();
+    db.sql("DROP SCHEMA event_watch_elsewhere").await.unwrap();
+    drop(lock);
+}
+
+#[allow(unreachable_pub, reason = "SeaORM's entities are written so")]
+mod comment {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "comments")]
+    pub struct Model {
+        #[sea_orm(primary_key)]
+        pub id: i64,
+        pub issue_id: i64,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, DomainEvent)]
+#[event(subject(comment::Entity))]
+enum CommentEvent {
+    Removed,
+}
+
+/// Comments go with their issue: three of the first one, one of the second.
+async fn comments(db: &TestDb) -> Vec<issue::Model> {
+    let issues = issues(db, &["a", "b"]).await;
+    let key = "FOREIGN KEY (issue_id) REFERENCES issues (id) ON DELETE CASCADE";
+    db.sql(&format!("CREATE TABLE comments (id bigint PRIMARY KEY, issue_id bigint NOT NULL, {key})")).await.unwrap();
+    db.sql("INSERT INTO comments VALUES (1, 1), (2, 1), (3, 1), (4, 2)").await.unwrap();
+    issues
+}
+
+async fn the_guard_sees_what_goes_with_another_row(db: &TestDb) {
+    let issues = comments(db).await;
+    let watching = Watch::over::<comment::Entity, CommentEvent>().begin(db).await.unwrap();
+    db.transact(async |txn| {
+        CommentEvent::Removed.on(2).by_system().save(txn).await?;
+        issue::Entity::delete_many().filter(issue::Column::Id.eq(issues[0].id)).exec(txn).await?;
+        Ok::<_, RecordError>(())
+    })
+    .await
+    .unwrap();
+    assert_eq!(escaped(watching.check().await), ["comments 1 DELETE", "comments 3 DELETE"]);
+    watching.check().await.unwrap();
+    // What came and went meanwhile, by its own statements.
+    db.sql("INSERT INTO comments VALUES (5, 2)").await.unwrap();
+    db.sql("DELETE FROM comments WHERE id = 5").await.unwrap();
+    assert_eq!(escaped(watching.check().await), ["comments 5 INSERT", "comments 5 DELETE"]);
+    issue::Entity::delete_many().filter(issue::Column::Id.eq(issues[1].id)).exec(&**db).await.unwrap();
+    assert_eq!(escaped(watching.check().await), ["comments 4 DELETE"]);
+}
+
+async fn the_guard_sees_a_table_that_is_emptied(db: &TestDb) {
+    comments(db).await;
+    let watching = Watch::over::<comment::Entity, CommentEvent>().begin(db).await.unwrap();
+    db.sql("TRUNCATE TABLE comments").await.unwrap();
+    let mut escaped = escaped(watching.check().await);
+    escaped.sort();
+    let operation = if db.kind() == Kind::Postgres { "TRUNCATE" } else { "DELETE" };
+    assert_eq!(escaped, [1, 2, 3, 4].map(|id| format!("comments {id} {operation}")));
+    watching.check().await.unwrap();
 }
