@@ -113,8 +113,8 @@ pub use inbox::{Actor, Db, Subject, Txn, TxnPart};
 pub use key::{KeyOf, TextKey};
 pub use migration::migrate;
 pub use record::{
-    AttachmentRefusal, Batch, Changed, DeleteAll, EntityEvents, ModelEvents, RecordChanges, RecordError, SaveDraft,
-    SaveRecording, UpdateAll, actor_of, record_many, subject_of,
+    AtomicBlock, AttachmentRefusal, Batch, Changed, DeleteAll, EntityEvents, ModelEvents, RecordChanges,
+    RecordConnection, RecordError, SaveDraft, SaveRecording, UpdateAll, actor_of, record_many, subject_of,
 };
 pub use row::RowError;
 pub use storage::{

@@ -10,9 +10,9 @@ pub use event_core::{
 
 pub use crate::{
     Actor, AnyEntry, AnyFeed, Batch, Db, Dispatcher, EntityEvents, Entry, EventFeed, EventTree, Feed, FeedError, KeyOf,
-    ModelEvents, Page, PageToken, RecordChanges, RecordError, Retention, SaveDraft, SaveRecording, StateMachine,
-    StateTransition, Subject, TextKey, Transact, TransitionError, Txn, actor_of, any_feed, migrate, record_many,
-    subject_of,
+    ModelEvents, Page, PageToken, RecordChanges, RecordConnection, RecordError, Retention, SaveDraft, SaveRecording,
+    StateMachine, StateTransition, Subject, TextKey, Transact, TransitionError, Txn, actor_of, any_feed, migrate,
+    record_many, subject_of,
 };
 #[cfg(feature = "attachments")]
 pub use crate::{Attachment, AttachmentError, Attachments};

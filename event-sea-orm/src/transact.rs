@@ -1,5 +1,8 @@
 //! `db.transact(...)`: a transaction that begins as recording wants it, and wakes the dispatcher when it is committed.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, IsolationLevel, SqliteTransactionMode,
     TransactionOptions, TransactionTrait,
@@ -20,6 +23,38 @@ pub(crate) fn options() -> TransactionOptions {
 pub(crate) fn options_for_handlers(db: &DatabaseConnection) -> TransactionOptions {
     let isolation_level = (db.get_database_backend() != DbBackend::Sqlite).then_some(IsolationLevel::ReadCommitted);
     TransactionOptions { isolation_level, ..options() }
+}
+
+/// Begins a transaction, in a task of its own: the driver counts a transaction only once its BEGIN is answered, so that a caller who
+/// is dropped before (a request whose client went away) would give the pool a connection that is inside a transaction and is not
+/// known to be. The next one's writes on it would be acknowledged, and seen by no other session.
+///
+/// The task goes on without its caller; what it has begun then is dropped, which rolls back.
+pub(crate) async fn begin(db: &DatabaseConnection, options: TransactionOptions) -> Result<DatabaseTransaction, DbErr> {
+    let db = db.clone();
+    let begun = tokio::spawn(async move { db.begin_with_options(options).await }).await;
+    begun.unwrap_or_else(|error| {
+        Err(DbErr::Custom(format!("the task that began a transaction ended without an answer: {error}")))
+    })
+}
+
+tokio::task_local! {
+    /// Whether an atomic block of the transaction at work was dropped before its end.
+    static DROPPED_BLOCK: Arc<AtomicBool>;
+}
+
+/// An atomic block was dropped before its end within a transaction: [`Transact::transact`] does not commit that.
+pub(crate) fn block_was_dropped() {
+    // Elsewhere the transaction is the caller's own, who dropped the block, and is told in the docs of `Transact`.
+    let _ = DROPPED_BLOCK.try_with(|dropped| dropped.store(true, Relaxed));
+}
+
+fn dropped_block() -> DbErr {
+    DbErr::Custom(
+        "the transaction was rolled back: within it a recording (or a transition, or a set-based change) was dropped before its end, \
+         by a time-out or a `select!`, and a part of it may have been written. Await it to its end, or return an error when you drop it"
+            .to_owned(),
+    )
 }
 
 /// Commits a transaction that no other one is around.
@@ -63,6 +98,10 @@ pub(crate) async fn roll_back(transaction: DatabaseTransaction) -> Result<(), Db
 pub trait Transact {
     /// Runs `work` in a transaction: committed when it gives `Ok`, rolled back when it gives `Err`, panics or is dropped.
     ///
+    /// Whenever the future is dropped, nothing is left of it: the transaction is rolled back, also one that just begins.
+    /// A recording that is dropped within `work`, while `work` goes on, has the transaction rolled back with an error at its end. (In a
+    /// transaction that you begin yourself a part of it may be written: roll that back.)
+    ///
     /// Begins IMMEDIATE on SQLite, and wakes the dispatcher of this process after the commit.
     /// The error is the closure's own; it has to take SeaORM's [`DbErr`], for the begin and the commit.
     /// Where the compiler can't see it, because the closure uses `?` itself, write it at the last `Ok`:
@@ -95,8 +134,13 @@ impl Transact for DatabaseConnection {
         F: AsyncFnOnce(&DatabaseTransaction) -> Result<T, Err>,
         Err: From<DbErr>,
     {
-        let transaction = self.begin_with_options(options()).await?;
-        match work(&transaction).await {
+        let transaction = begin(self, options()).await?;
+        let dropped = Arc::new(AtomicBool::new(false));
+        match DROPPED_BLOCK.scope(dropped.clone(), work(&transaction)).await {
+            Ok(_) if dropped.load(Relaxed) => {
+                let _ = roll_back(transaction).await;
+                Err(dropped_block().into())
+            }
             Ok(value) => {
                 commit(transaction).await?;
                 wake::committed();

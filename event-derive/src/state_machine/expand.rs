@@ -142,11 +142,10 @@ fn methods(machine: &Machine) -> TokenStream {
 /// A transition's method, without a body.
 fn function(machine: &Machine, name: &Ident, argument: &TokenStream) -> TokenStream {
     let Machine { ident, krate, .. } = machine;
-    let v1 = v1(machine);
     quote! {
         fn #name<'c, C>(&self, #argument conn: &'c C) -> #krate::Transitioning<'c, C, #ident>
         where
-            C: #v1::sea_orm::ConnectionTrait + #v1::sea_orm::TransactionTrait
+            C: #krate::RecordConnection
     }
 }
 

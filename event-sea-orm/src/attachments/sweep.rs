@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use event_core::{AttachmentId, LogName};
 use futures_util::{StreamExt as _, stream};
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, QueryResult, TransactionTrait};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, QueryResult};
 
 use super::{AttachmentError, Attachments};
 use crate::backend::{Dialect, Sql, Trouble, dialect};
@@ -90,7 +90,7 @@ impl Sweep<'_> {
     /// What another transaction has locked is left out: it is being attached, or claimed by another sweep.
     async fn claim_unattached(&self, older_than: Duration) -> Result<bool, AttachmentError> {
         let db = &self.attachments.db;
-        let transaction = db.begin_with_options(transact::options_for_handlers(db)).await;
+        let transaction = transact::begin(db, transact::options_for_handlers(db)).await;
         let transaction = transaction.map_err(|error| self.failed(error))?;
         match self.claim_some(&transaction, older_than).await {
             Ok(claimed) => {
@@ -169,7 +169,7 @@ impl Sweep<'_> {
             None => self.query(sql).await?,
             Some(see_all_rows) => {
                 let db = &self.attachments.db;
-                let transaction = db.begin_with_options(transact::options()).await?;
+                let transaction = transact::begin(db, transact::options()).await?;
                 transaction.execute_unprepared(see_all_rows).await?;
                 let rows = transaction.query_all_raw(sql.statement(db.get_database_backend())).await?;
                 transact::commit(transaction).await?;
@@ -230,7 +230,7 @@ impl Sweep<'_> {
 
     /// Each by itself, so that of two sweeps at once each tells what it removed itself.
     async fn delete_rows(&self, gone: &[Claimed], swept: &mut Swept) -> Result<(), DbErr> {
-        let transaction = self.attachments.db.begin_with_options(transact::options()).await?;
+        let transaction = transact::begin(&self.attachments.db, transact::options()).await?;
         let (mut removed, mut bytes) = (0, 0);
         for claimed in gone {
             let mut sql = self.sql();

@@ -21,7 +21,7 @@ pub struct TxnPart<'a> {
 }
 
 impl<'a> TxnPart<'a> {
-    pub(super) async fn begin(txn: Txn<'a>) -> Result<Self, DbErr> {
+    pub(crate) async fn begin(txn: Txn<'a>) -> Result<Self, DbErr> {
         let number = txn.inner.begin_part().await?;
         Ok(Self { txn, number, is_open: true })
     }
@@ -38,6 +38,11 @@ impl<'a> TxnPart<'a> {
             ));
         }
         Self::begin(txn).await
+    }
+
+    /// Begins a savepoint within this one.
+    pub(crate) async fn begin_within(&self) -> Result<TxnPart<'_>, DbErr> {
+        Self::begin(self.txn).await
     }
 
     /// Keeps the work where it went well, else undoes it.
@@ -62,13 +67,15 @@ impl<'a> TxnPart<'a> {
 #[async_trait]
 impl TransactionSession for TxnPart<'_> {
     async fn commit(mut self) -> Result<(), DbErr> {
+        let kept = self.txn.inner.keep_part(self.number).await;
         self.is_open = false;
-        self.txn.inner.keep_part(self.number).await
+        kept
     }
 
     async fn rollback(mut self) -> Result<(), DbErr> {
+        let undone = self.txn.inner.undo_part(self.number).await;
         self.is_open = false;
-        self.txn.inner.undo_part(self.number).await
+        undone
     }
 }
 

@@ -45,7 +45,7 @@ pub async fn migrate(db: &DatabaseConnection) -> Result<(), DbErr> {
     if db.get_database_backend() == sea_orm::DbBackend::MySql {
         return super::mysql_lock::migrate(db).await;
     }
-    let transaction = match db.begin_with_options(transact::options()).await {
+    let transaction = match transact::begin(db, transact::options()).await {
         Ok(transaction) => transaction,
         Err(error) => return Err(wait::explain(db, dialect, error).await),
     };

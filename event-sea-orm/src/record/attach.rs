@@ -1,4 +1,4 @@
-//! Attaching: the files of a recording become its event's, in the whole in which the event is written.
+//! Attaching: the files of a recording become its event's, in the atomic block in which the event is written.
 //!
 //! An UPDATE that takes only what is nobody's yet. It locks the rows to the end of the recorder's transaction, as a sweep does that
 //! claims them to be removed: whoever comes second finds what the first one did.

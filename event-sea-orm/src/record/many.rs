@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use chrono::Utc;
 use event_core::{Draft, EventRef, NewEvent, Saved};
-use sea_orm::{ConnectionTrait, DbErr, TransactionTrait};
+use sea_orm::{ConnectionTrait, DbErr};
 
-use super::{RecordError, attach, insert, throttle, whole};
+use super::{RecordConnection, RecordError, atomic, attach, insert, throttle};
 use crate::backend::{Dialect, dialect};
 use crate::wake;
 
@@ -33,7 +33,7 @@ pub fn record_many<C>(
     recordings: impl IntoIterator<Item = impl Into<Draft>>,
 ) -> impl Future<Output = Result<Vec<Saved>, RecordError>> + Send
 where
-    C: ConnectionTrait + TransactionTrait,
+    C: RecordConnection,
 {
     let now = Utc::now();
     // Collected before the future is made, so that an iterator that is not `Send` does not make the future so; finished within it,
@@ -47,13 +47,13 @@ where
 
 async fn save_all<C>(conn: &C, events: Vec<NewEvent>) -> Result<Vec<Saved>, RecordError>
 where
-    C: ConnectionTrait + TransactionTrait,
+    C: RecordConnection,
 {
     let dialect = dialect(conn.get_database_backend())?;
     let Some(first) = events.first() else { return Ok(Vec::new()) };
-    let transaction = whole::begin(conn, dialect, first.log).await?;
+    let transaction = atomic::begin(conn, dialect, first.log).await?;
     let worked = in_transaction(&transaction, dialect, &events).await;
-    let saved = whole::end(transaction, dialect, first.log, worked).await?;
+    let saved = atomic::end(transaction, dialect, first.log, worked).await?;
     wake::hint();
     Ok(saved)
 }

@@ -1,6 +1,7 @@
 //! Recording: from a loaded model and an event to one row of a log, in the caller's own transaction.
 
 mod all;
+pub(crate) mod atomic;
 pub(crate) mod attach;
 mod batch;
 pub(crate) mod changes;
@@ -10,12 +11,12 @@ pub(crate) mod insert;
 mod many;
 pub(crate) mod one;
 mod throttle;
-pub(crate) mod whole;
 
 use event_core::{ActorOf, ActorRef, DomainEvent, Draft, EventOf, Recording, Saved, SubjectRef};
-use sea_orm::{ConnectionTrait, ModelTrait, TransactionTrait};
+use sea_orm::ModelTrait;
 
 pub use all::{Changed, DeleteAll, EntityEvents, UpdateAll};
+pub use atomic::{AtomicBlock, RecordConnection};
 pub use batch::Batch;
 pub use changes::{RecordChanges, column_names};
 pub use error::{AttachmentRefusal, RecordError};
@@ -142,7 +143,7 @@ pub trait SaveRecording<E: DomainEvent>: Sized {
         KeyOf<U::Entity>: TextKey;
 
     /// Writes the event: one statement, a second one only when its idempotency key exists already. One with a throttle or
-    /// with attachments is written as a whole with them, in a transaction of their own, which inside a transaction is a savepoint.
+    /// with attachments is written in an atomic block with them: a transaction, or within a transaction a savepoint.
     ///
     /// On a transaction it is part of it; on a connection it is committed at once.
     ///
@@ -150,7 +151,7 @@ pub trait SaveRecording<E: DomainEvent>: Sized {
     /// What is wrong with the recording, before anything is written; else what the database says.
     fn save<C>(self, conn: &C) -> impl Future<Output = Result<Saved, RecordError>> + Send
     where
-        C: ConnectionTrait + TransactionTrait;
+        C: RecordConnection;
 }
 
 /// How a [`Draft`] ends: as a [`Recording`], of whatever enum.
@@ -161,13 +162,13 @@ pub trait SaveDraft: Sized {
     /// What is wrong with the recording, before anything is written; else what the database says.
     fn save<C>(self, conn: &C) -> impl Future<Output = Result<Saved, RecordError>> + Send
     where
-        C: ConnectionTrait + TransactionTrait;
+        C: RecordConnection;
 }
 
 impl SaveDraft for Draft {
     async fn save<C>(self, conn: &C) -> Result<Saved, RecordError>
     where
-        C: ConnectionTrait + TransactionTrait,
+        C: RecordConnection,
     {
         one::save(self, conn).await
     }
@@ -185,7 +186,7 @@ impl<E: DomainEvent> SaveRecording<E> for Recording<E> {
 
     async fn save<C>(self, conn: &C) -> Result<Saved, RecordError>
     where
-        C: ConnectionTrait + TransactionTrait,
+        C: RecordConnection,
     {
         one::save(self.into(), conn).await
     }

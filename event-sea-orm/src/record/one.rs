@@ -1,10 +1,10 @@
-//! One event: one statement, one round trip; with a throttle or attachments, all of it as a whole.
+//! One event: one statement, one round trip; with a throttle or attachments, all of it in an atomic block.
 
 use chrono::Utc;
 use event_core::{Draft, EventRef, NewEvent, Saved};
-use sea_orm::{ConnectionTrait, DbErr, TransactionTrait};
+use sea_orm::{ConnectionTrait, DbErr};
 
-use super::{RecordError, attach, insert, throttle, whole};
+use super::{RecordConnection, RecordError, atomic, attach, insert, throttle};
 use crate::backend::{Dialect, dialect};
 use crate::wake;
 
@@ -13,15 +13,15 @@ const ROUNDS: usize = 3;
 
 pub(super) async fn save<C>(draft: Draft, conn: &C) -> Result<Saved, RecordError>
 where
-    C: ConnectionTrait + TransactionTrait,
+    C: RecordConnection,
 {
     let event = draft.finish(Utc::now())?;
     let dialect = dialect(conn.get_database_backend())?;
     let saved = if event.throttle.is_some() || !event.attachments.is_empty() {
         // All or nothing: a throttle that is taken by no event would keep the next ones out.
-        let transaction = whole::begin(conn, dialect, event.log).await?;
+        let transaction = atomic::begin(conn, dialect, event.log).await?;
         let worked = write_in(&transaction, dialect, &event).await;
-        whole::end(transaction, dialect, event.log, worked).await?
+        atomic::end(transaction, dialect, event.log, worked).await?
     } else {
         write(conn, dialect, &event).await?
     };

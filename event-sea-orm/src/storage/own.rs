@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use event_core::storage::{StorageError, StorageErrorKind};
-use sea_orm::{DatabaseConnection, DbErr, TransactionTrait};
+use sea_orm::{DatabaseConnection, DbErr};
 
 use super::{InboxTransaction, SeaStorage};
 
@@ -119,7 +119,7 @@ impl SeaStorage {
     /// A transaction on it.
     pub(super) async fn begin_own(&self) -> Result<InboxTransaction, StorageError> {
         let db = self.own().await?;
-        let begun = self.answer(db.begin_with_options(crate::transact::options())).await;
+        let begun = self.answer(crate::transact::begin(&db, crate::transact::options())).await;
         begun.map(InboxTransaction::new)
     }
 

@@ -163,7 +163,7 @@ const BATCH_IDLE: &str = "SET LOCAL idle_in_transaction_session_timeout = '5min'
 impl SeaStorage {
     /// A transaction for handlers, on the connection that the application gave.
     pub(super) async fn begin_for_handlers(&self) -> Result<InboxTransaction, StorageError> {
-        let transaction = self.answer(self.db.begin_with_options(transact::options_for_handlers(&self.db))).await?;
+        let transaction = self.answer(transact::begin(&self.db, transact::options_for_handlers(&self.db))).await?;
         if transaction.get_database_backend() == DbBackend::Postgres {
             self.answer(transaction.execute_unprepared(BATCH_IDLE)).await?;
         }

@@ -5,13 +5,13 @@ use event_core::{Draft, EventRef, NewEvent, Recording, Saved};
 use sea_orm::sea_query::Expr;
 use sea_orm::{
     ColumnTrait as _, Condition, ConnectionTrait, DbErr, EntityName as _, EntityTrait, IdenStatic as _, Iterable as _,
-    ModelTrait as _, PrimaryKeyToColumn as _, QueryFilter as _, QuerySelect as _, TransactionTrait, Value,
+    ModelTrait as _, PrimaryKeyToColumn as _, QueryFilter as _, QuerySelect as _, Value,
 };
 
 use super::{ColumnOf, ModelOf, StateMachine, StateTransition, TransitionError, Transitioned, state};
 use crate::backend::{Dialect, dialect};
 use crate::record::changes::differences;
-use crate::record::{RecordError, one, whole};
+use crate::record::{RecordConnection, RecordError, atomic, one};
 use crate::wake;
 
 /// How often the UPDATE is sent: once, and once more where the row came back to its state before it was looked at, which locked it.
@@ -34,7 +34,7 @@ pub(super) async fn apply<C, S>(
     also: Vec<(ColumnOf<S>, Value)>,
 ) -> Result<Transitioned<S>, TransitionError>
 where
-    C: ConnectionTrait + TransactionTrait,
+    C: RecordConnection,
     S: StateMachine,
 {
     let (from, to) = (state::<S>(&before), transition.to());
@@ -47,9 +47,9 @@ where
     let step = Step { transition, from, key: key::<S>(&before), set };
 
     let dialect = dialect(conn.get_database_backend()).map_err(RecordError::from)?;
-    let transaction = whole::begin(conn, dialect, event.log).await?;
+    let transaction = atomic::begin(conn, dialect, event.log).await?;
     let worked = step.write(&transaction, dialect, &event).await;
-    let event = whole::end(transaction, dialect, event.log, worked).await?;
+    let event = atomic::end(transaction, dialect, event.log, worked).await?;
     wake::hint();
     Ok(Transitioned { model, from, to, event })
 }

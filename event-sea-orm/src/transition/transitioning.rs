@@ -4,10 +4,11 @@ use std::fmt;
 use std::pin::Pin;
 
 use event_core::{ActorOf, ActorRef, EventRef, Recording};
-use sea_orm::{ConnectionTrait, ModelTrait, TransactionTrait, Value};
+use sea_orm::{ModelTrait, Value};
 
 use super::guard::StateEntity as _;
 use super::{ColumnOf, ModelOf, StateMachine, StateTransition, TransitionError, apply, machine, state};
+use crate::RecordConnection;
 use crate::key::{KeyOf, TextKey};
 use crate::record::SaveRecording as _;
 
@@ -94,7 +95,7 @@ impl<'c, C, S: StateMachine> Transitioning<'c, C, S> {
 
 impl<'c, C, S> IntoFuture for Transitioning<'c, C, S>
 where
-    C: ConnectionTrait + TransactionTrait,
+    C: RecordConnection,
     S: StateMachine,
 {
     type Output = Result<Transitioned<S>, TransitionError>;

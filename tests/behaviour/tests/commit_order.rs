@@ -62,7 +62,7 @@ fn dispatcher(db: &TestDb, seen: &Seen, only: &[&str]) -> Dispatcher {
     builder.build().unwrap()
 }
 
-async fn record<C: ConnectionTrait + TransactionTrait>(conn: &C) -> i64 {
+async fn record<C: RecordConnection>(conn: &C) -> i64 {
     IssueEvent::Closed.on(1).by_system().save(conn).await.unwrap().event().unwrap().id
 }
 

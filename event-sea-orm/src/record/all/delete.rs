@@ -2,9 +2,9 @@
 
 use event_core::Draft;
 use sea_orm::sea_query::IntoCondition;
-use sea_orm::{Condition, ConnectionTrait, EntityTrait, QueryFilter as _, TransactionTrait};
+use sea_orm::{Condition, ConnectionTrait, EntityTrait, QueryFilter as _};
 
-use super::super::{RecordError, whole};
+use super::super::{RecordConnection, RecordError, atomic};
 use super::{Changed, rows};
 use crate::backend::{Dialect, dialect};
 use crate::wake;
@@ -30,7 +30,7 @@ impl<E: EntityTrait> DeleteAll<E> {
     /// What is wrong with a recording, or what the database says; nothing was deleted.
     pub async fn record<C, F, D>(self, conn: &C, event: F) -> Result<Changed<E::Model>, RecordError>
     where
-        C: ConnectionTrait + TransactionTrait,
+        C: RecordConnection,
         F: FnMut(&E::Model) -> D + Send,
         D: Into<Draft>,
         E::Model: Send + Sync,
@@ -38,7 +38,7 @@ impl<E: EntityTrait> DeleteAll<E> {
         let dialect = dialect(conn.get_database_backend())?;
         let entity = E::default();
         let table = entity.table_name();
-        let transaction = whole::begin(conn, dialect, table).await?;
+        let transaction = atomic::begin(conn, dialect, table).await?;
         let worked = async {
             let rows = self.delete(&transaction, dialect).await?;
             let drafts: Vec<Draft> = rows.iter().map(event).map(Into::into).collect();
@@ -46,7 +46,7 @@ impl<E: EntityTrait> DeleteAll<E> {
             Ok::<_, RecordError>(Changed { rows, saved })
         };
         let worked = worked.await;
-        let changed = whole::end(transaction, dialect, table, worked).await?;
+        let changed = atomic::end(transaction, dialect, table, worked).await?;
         wake::hint();
         Ok(changed)
     }

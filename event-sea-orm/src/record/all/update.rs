@@ -9,10 +9,10 @@ use event_core::Draft;
 use sea_orm::sea_query::{CommonTableExpression, Expr, IntoCondition, IntoIden as _, Query};
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DbBackend, DbErr, EntityTrait, FromQueryResult as _, IdenStatic as _,
-    Iterable as _, QueryFilter as _, QueryTrait as _, TransactionTrait, UpdateMany, Value,
+    Iterable as _, QueryFilter as _, QueryTrait as _, UpdateMany, Value,
 };
 
-use super::super::{RecordError, whole};
+use super::super::{RecordConnection, RecordError, atomic};
 use super::{Changed, rows};
 use crate::backend::{Dialect, dialect};
 use crate::wake;
@@ -62,7 +62,7 @@ impl<E: EntityTrait> UpdateAll<E> {
     /// would be another one's subject.
     pub async fn record<C, F, D>(self, conn: &C, mut event: F) -> Result<Changed<E::Model>, RecordError>
     where
-        C: ConnectionTrait + TransactionTrait,
+        C: RecordConnection,
         F: FnMut(&E::Model, &E::Model) -> D + Send,
         D: Into<Draft>,
         E::Model: Send + Sync,
@@ -78,7 +78,7 @@ impl<E: EntityTrait> UpdateAll<E> {
         }
         let entity = E::default();
         let table = entity.table_name();
-        let transaction = whole::begin(conn, dialect, table).await?;
+        let transaction = atomic::begin(conn, dialect, table).await?;
         let worked = async {
             let pairs = self.update(&transaction, dialect).await?;
             let changed: Vec<_> =
@@ -88,7 +88,7 @@ impl<E: EntityTrait> UpdateAll<E> {
             Ok::<_, RecordError>(Changed { rows: changed.into_iter().map(|(_, after)| after).collect(), saved })
         };
         let worked = worked.await;
-        let changed = whole::end(transaction, dialect, table, worked).await?;
+        let changed = atomic::end(transaction, dialect, table, worked).await?;
         wake::hint();
         Ok(changed)
     }
