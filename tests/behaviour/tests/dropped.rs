@@ -272,7 +272,7 @@ async fn whatever_else_is_called(db: &TestDb) {
                 0 => drop(any_feed().limit(3).page(pool).await.unwrap()),
                 1 => drop(EventTree::of(pool, &EventRef::new("events", 1)).await.unwrap()),
                 2 => drop(Batch::begin(pool, "dropped").await.unwrap()),
-                3 => drop(dispatcher.dead_letters().newest(5).await.unwrap()),
+                3 => drop(dispatcher.dead_letters().newest().await.unwrap()),
                 4 => dispatcher.register().await.unwrap(),
                 _ => {
                     // Nothing is that old.
