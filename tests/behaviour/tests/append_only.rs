@@ -150,7 +150,10 @@ async fn a_session_can_not_choose_the_id(db: &TestDb) {
     let session = db.another(1).await;
     for id in ["1", "5", "4611686018427387904", "9223372036854775807", "18446744073709551615"] {
         session.execute_unprepared(&format!("SET SESSION insert_id = {id}")).await.unwrap();
+        // By the trigger: SQLSTATE 45000.
         let error = record(&session).await.expect_err(id).to_string();
+        assert!(error.contains("error 1644"), "{id}: {error}");
+        let error = session.execute_unprepared(&RawEvent::closed().insert(db)).await.expect_err(id).to_string();
         assert!(error.contains("leave the id to the database"), "{id}: {error}");
         let two = [IssueEvent::Created.on(1).by_system(), IssueEvent::Created.on(1).by_system()];
         record_many(&session, two).await.expect_err(id);
