@@ -111,6 +111,13 @@ pub(crate) trait Dialect: Send + Sync {
     /// The column in a condition that must not choose the index.
     fn without_index(&self, column: &str) -> String;
 
+    /// An expression for a text column that is compared as it is, where the column's own collation may fold case, accents or trailing
+    /// spaces: that of a typed table's key is the user's. `None` where there is nothing to do.
+    fn exact_text(&self, column: &str) -> Option<String> {
+        let _ = column;
+        None
+    }
+
     /// Pushes the condition of a keyset page: older than this time, or of this time with a lower id.
     fn older(&self, sql: &mut Sql<'_>, occurred_at: DateTime<Utc>, id: i64) {
         sql.push("(occurred_at, id) < (").bind(occurred_at).push(", ").bind(id).push(")");

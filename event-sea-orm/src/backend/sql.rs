@@ -16,6 +16,10 @@ impl<'d> Sql<'d> {
         Self { dialect, text: String::new(), values: Vec::new() }
     }
 
+    pub(crate) fn dialect(&self) -> &'d dyn Dialect {
+        self.dialect
+    }
+
     pub(crate) fn push(&mut self, text: &str) -> &mut Self {
         self.text.push_str(text);
         self

@@ -319,7 +319,9 @@ fn is_by_one_of(sql: &mut Sql<'_>, dialect: &dyn Dialect, table: Option<&OwnTabl
         if keys.is_empty() {
             sql.push("1 = 0");
         } else {
-            sql.push("coalesce(actor_id, actor_id) IN ").list(keys);
+            let column = "coalesce(actor_id, actor_id)";
+            let exact = if key.is_text() { dialect.exact_text(column) } else { None };
+            sql.push(exact.as_deref().unwrap_or(column)).push(" IN ").list(keys);
         }
         return;
     }

@@ -8,7 +8,7 @@ use sea_orm::{EntityTrait, FromQueryResult, ModelTrait};
 
 use super::Txn;
 use super::db::connection;
-use crate::key::{KeyOf, TextKey};
+use crate::key::{KeyOf, TextKey, key_of};
 use crate::storage::InboxTransaction;
 
 /// The event's subject, loaded as it is now; derefs to the model. A subject that no longer exists makes a dead letter at once;
@@ -111,12 +111,14 @@ where
     KeyOf<M::Entity>: TextKey,
 {
     let Some(key) = KeyOf::<M::Entity>::from_text(id) else { return Ok(None) };
+    let exact = key.to_text();
     let select = <M::Entity as EntityTrait>::find_by_id(key);
     let found = match delivery.transaction::<InboxTransaction>() {
         Some(inner) => select.one(&Txn { inner }).await,
         None => select.one(connection(delivery)?).await,
     };
-    Ok(found?)
+    // A column's collation may take another row's key for this one: `A` for `a`.
+    Ok(found?.filter(|model| key_of(model).as_str() == exact))
 }
 
 /// Whether actors of that name are of this model: several kinds of actor may share an id.

@@ -1,7 +1,11 @@
 //! The tables on MySQL and MariaDB.
 
+use sea_orm::DbBackend;
+
 use super::attachments::{CHANGED, CHECKS, DELETED, FRESH, INSERTED, Same};
 use super::who::Who;
+use crate::backend::dialect;
+use crate::own_table::{self, OwnTable};
 
 /// The rows of a log's slots.
 pub(crate) const SLOTS: u16 = 256;
@@ -160,15 +164,16 @@ pub(crate) fn log_triggers(log: &str) -> [LogTrigger; 4] {
         body: format!(
             r"BEGIN
     DECLARE slot smallint DEFAULT connection_id() % 64 + 64 * (floor(unix_timestamp() / 2) % 4);
-    DECLARE locked smallint;
+    DECLARE locked, known smallint;
     IF NEW.id <> 0 OR @@insert_id <> 0 THEN
         SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'events are append-only: leave the id to the database';
     END IF;
     SELECT id INTO locked FROM `{slots}` WHERE id = slot LOCK IN SHARE MODE;
     IF locked IS NULL THEN
         SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'events can''t be recorded: a row of `{slots}` is missing';
-    END IF;
-END"
+    END IF;{}
+END",
+            exact_keys(log)
         ),
     };
     let refusing = |name, when, condition: &str, why| LogTrigger::refusing(log, name, when, condition, why);
@@ -178,6 +183,34 @@ END"
         refusing("update", ("BEFORE", "UPDATE"), "", "an event can''t be changed; record another one"),
         refusing("delete", ("BEFORE", "DELETE"), &not_allowed(log), "an event can''t be deleted"),
     ]
+}
+
+/// A text column's bytes, in whatever character set and collation it is.
+pub(crate) fn exact_text(column: &str) -> String {
+    format!("CAST(CONVERT({column} USING utf8mb4) AS BINARY)")
+}
+
+/// What refuses, in a typed table, a text key that is not the very one of a row: the foreign key has the collation of the column that it
+/// refers to, which by default takes `A` for `a`. As no such row, which it is on every other database. The row is locked as the foreign
+/// key locks it.
+fn exact_keys(log: &str) -> String {
+    let Ok(dialect) = dialect(DbBackend::MySql) else { return String::new() };
+    let keys = own_table::of(log).into_iter().flat_map(OwnTable::text_keys);
+    let checks = keys.map(|(key, target)| {
+        let (table, column) = (target.quoted(dialect), dialect.quoted(target.column));
+        let (row, new) = (exact_text(&column), exact_text(&format!("NEW.{key}")));
+        format!(
+            r"
+    IF NEW.{key} IS NOT NULL THEN
+        SET known = NULL;
+        SELECT 1 INTO known FROM {table} WHERE {column} = NEW.{key} AND {row} = {new} LOCK IN SHARE MODE;
+        IF known IS NULL THEN
+            SIGNAL SQLSTATE '23000' SET MYSQL_ERRNO = 1452, MESSAGE_TEXT = 'no row has the key in {key}';
+        END IF;
+    END IF;"
+        )
+    });
+    checks.collect()
 }
 
 pub(crate) fn log_down(log: &str) -> Vec<String> {

@@ -100,6 +100,11 @@ impl OwnKey {
         (self.bind)(text)
     }
 
+    /// Whether keys are kept as text, which a database may compare with other texts as if they were the same.
+    pub(crate) fn is_text(&self) -> bool {
+        matches!(self.bind("1"), Some(Value::String(_)))
+    }
+
     /// The key in this column as text.
     pub(crate) fn read(&self, row: &QueryResult, index: usize) -> Result<Option<String>, DbErr> {
         (self.read)(row, index)
@@ -111,7 +116,12 @@ impl OwnKey {
             return false;
         }
         let Some(key) = self.bind(id) else { return false };
-        sql.push(column).push(" = ").bind(key);
+        let exact = if self.is_text() { sql.dialect().exact_text(column) } else { None };
+        sql.push(column).push(" = ").bind(key.clone());
+        if let Some(exact) = exact {
+            // The first condition finds the index.
+            sql.push(" AND ").push(&exact).push(" = ").bind(key);
+        }
         true
     }
 }

@@ -32,6 +32,13 @@ impl OwnTable {
         Self { subject, actor, foreign_keys }
     }
 
+    /// The foreign keys that are text, each with its column.
+    pub(crate) fn text_keys(&self) -> impl Iterator<Item = (&'static str, Target)> {
+        let keys = [("subject_id", Some(&self.subject)), ("actor_id", self.actor.as_ref())];
+        let keys = keys.into_iter().filter(|_| self.foreign_keys);
+        keys.filter_map(|(column, key)| Some((column, key.filter(|key| key.is_text())?.target())))
+    }
+
     /// Pushes the condition that a row is about this subject; false, with nothing pushed, where none can be.
     pub(crate) fn is_of(&self, sql: &mut Sql<'_>, subject: &SubjectRef) -> bool {
         self.subject.is(sql, "subject_id", &subject.kind, &subject.id)

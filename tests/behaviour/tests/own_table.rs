@@ -32,6 +32,8 @@ on_every_empty_database! {
     its_migration_wants_the_tables_it_refers_to
     a_guard_knows_its_events
     retention_and_its_archive_know_it
+    a_text_key_is_the_very_one_of_a_row
+    texts_of_a_table_without_foreign_keys_are_told_apart
 }
 
 #[allow(unreachable_pub, reason = "SeaORM's entities are written so")]
@@ -554,4 +556,78 @@ async fn retention_and_its_archive_know_it(db: &TestDb) {
     assert_eq!(db.rows("SELECT subject_id, actor_id FROM ticket_events_archive").await.len(), 2);
     let only = Retention::older_than(std::time::Duration::ZERO).only::<TicketEvent>([TicketEventAction::Opened]);
     assert_eq!(only.run(&**db).await.unwrap().logs[&LogName::from("ticket_events")].deleted, 0);
+}
+
+/// Two text keys, one of them an actor's.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, DomainEvent)]
+#[event(subject(place::Entity, name = "town"), actor(place::Entity, name = "town"), table = "town_events", related = false)]
+enum TownEvent {
+    Twinned,
+}
+
+/// Of places that may be gone.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, DomainEvent)]
+#[event(
+    subject(place::Entity, name = "ruin"),
+    actor(place::Entity, name = "ruin"),
+    table = "ruin_events",
+    foreign_keys = false,
+    related = false
+)]
+enum RuinEvent {
+    Found,
+}
+
+async fn places(db: &TestDb, slugs: &[&str]) {
+    for slug in slugs {
+        let place = place::ActiveModel { slug: Set((*slug).to_owned()) };
+        place::Entity::insert(place).exec_without_returning(&**db).await.unwrap();
+    }
+}
+
+/// What a collation that folds takes for `Rome`.
+const NOT_ROME: [&str; 3] = ["rome", "R\u{f3}me", "Rome "];
+
+async fn a_text_key_is_the_very_one_of_a_row(db: &TestDb) {
+    migrated(db).await;
+    places(db, &["Rome", "Paris"]).await;
+    let rome = || ActorRef::new("town", "Rome");
+    TownEvent::Twinned.on("Rome").by_ref(ActorRef::new("town", "Paris")).save(&**db).await.unwrap();
+    TownEvent::Twinned.on("Paris").by_ref(rome()).save(&**db).await.unwrap();
+    TownEvent::Twinned.on("Paris").by_system().save(&**db).await.unwrap();
+    for other in NOT_ROME {
+        let by_other = ActorRef::new("town", other);
+        for recording in [TownEvent::Twinned.on(other).by_ref(rome()), TownEvent::Twinned.on("Rome").by_ref(by_other)] {
+            let error = recording.save(&**db).await.unwrap_err();
+            assert!(matches!(error, RecordError::NoRow { .. }), "{other}: {error}");
+        }
+        let feed = TownEvent::feed().of_id(other).page(&**db).await.unwrap();
+        assert_eq!(feed.entries.len(), 0, "{other}");
+        let feed = TownEvent::feed().by_ref(ActorRef::new("town", other)).page(&**db).await.unwrap();
+        assert_eq!(feed.entries.len(), 0, "{other}");
+    }
+    assert_eq!(TownEvent::feed().of_id("Rome").page(&**db).await.unwrap().entries.len(), 1);
+    assert_eq!(TownEvent::feed().by_ref(rome()).page(&**db).await.unwrap().entries.len(), 1);
+    let both = TownEvent::feed().by_refs([rome(), ActorRef::new("town", "Paris")]);
+    assert_eq!(both.page(&**db).await.unwrap().entries.len(), 2);
+    // A program that dispatches knows the trigger as its own.
+    Dispatcher::builder(&**db).build().unwrap().drain().await.unwrap();
+}
+
+async fn texts_of_a_table_without_foreign_keys_are_told_apart(db: &TestDb) {
+    migrated(db).await;
+    let all = ["Rome", NOT_ROME[0], NOT_ROME[1], NOT_ROME[2]];
+    for town in all {
+        RuinEvent::Found.on(town).by_ref(ActorRef::new("ruin", town)).save(&**db).await.unwrap();
+    }
+    for town in all {
+        let of = RuinEvent::feed().of_id(town).page(&**db).await.unwrap();
+        let by = RuinEvent::feed().by_ref(ActorRef::new("ruin", town)).page(&**db).await.unwrap();
+        let of_two = RuinEvent::feed().by_refs([ActorRef::new("ruin", town), ActorRef::new("ruin", "x")]);
+        let of_two = of_two.page(&**db).await.unwrap();
+        for page in [of, by, of_two] {
+            let found: Vec<_> = page.entries.iter().map(|entry| entry.subject.id.as_str()).collect();
+            assert_eq!(found, [town]);
+        }
+    }
 }

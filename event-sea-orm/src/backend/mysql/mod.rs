@@ -24,6 +24,10 @@ impl Dialect for MySql {
         format!("`{}`", name.replace('`', "``"))
     }
 
+    fn exact_text(&self, column: &str) -> Option<String> {
+        Some(ddl::exact_text(column))
+    }
+
     fn placeholder(&self, _: usize) -> String {
         "?".to_owned()
     }
