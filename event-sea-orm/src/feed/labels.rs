@@ -108,6 +108,18 @@ actor_entities!(A1 A2 A3 A4 A5 A6);
 actor_entities!(A1 A2 A3 A4 A5 A6 A7);
 actor_entities!(A1 A2 A3 A4 A5 A6 A7 A8);
 
+/// The column of that field: by the variant that the derive checked. SeaORM's own `from_str` takes the field's name and the database's
+/// alike, and where one column is called in the database as another one's field, that may be the wrong one.
+fn column<En: EntityTrait>(field: &str) -> Option<En::Column> {
+    let upper = |word: &str| {
+        let mut letters = word.chars();
+        letters.next().map(|first| first.to_uppercase().chain(letters).collect::<String>()).unwrap_or_default()
+    };
+    let variant: String = field.split('_').map(upper).collect();
+    let by_variant = En::Column::iter().find(|column| format!("{column:?}") == variant);
+    by_variant.or_else(|| En::Column::from_str(field).ok())
+}
+
 /// `SELECT key, label FROM table WHERE key IN (...)`; none when no id is a key of that table.
 fn ask<En>(
     dialect: &dyn Dialect,
@@ -121,7 +133,7 @@ where
 {
     let unknown =
         || FeedError::UnknownLabelColumn { table: En::default().table_name().to_owned(), column: label.to_owned() };
-    let column = En::Column::from_str(label).map_err(|_| unknown())?;
+    let column = column::<En>(label).ok_or_else(unknown)?;
     let key = En::PrimaryKey::iter().next().map(PrimaryKeyToColumn::into_column).ok_or_else(unknown)?;
     let keys: Vec<_> = ids.iter().filter_map(|id| <KeyOf<En> as TextKey>::from_text(id)).collect();
     if keys.is_empty() {

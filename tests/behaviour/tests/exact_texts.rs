@@ -18,7 +18,8 @@ on_every_database! {
 }
 
 /// The first, and what common collations take for it.
-const ALIKE: [&str; 6] = ["stra\u{df}e a", "strasse a", "Strasse a", "strasse \u{e1}", "strasse a ", "strasse \u{ff41}"];
+const ALIKE: [&str; 6] =
+    ["stra\u{df}e a", "strasse a", "Strasse a", "strasse \u{e1}", "strasse a ", "strasse \u{ff41}"];
 
 fn edited(lines: u32) -> PageEvent {
     PageEvent::Edited { lines }

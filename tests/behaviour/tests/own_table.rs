@@ -560,7 +560,12 @@ async fn retention_and_its_archive_know_it(db: &TestDb) {
 
 /// Two text keys, one of them an actor's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, DomainEvent)]
-#[event(subject(place::Entity, name = "town"), actor(place::Entity, name = "town"), table = "town_events", related = false)]
+#[event(
+    subject(place::Entity, name = "town"),
+    actor(place::Entity, name = "town"),
+    table = "town_events",
+    related = false
+)]
 enum TownEvent {
     Twinned,
 }

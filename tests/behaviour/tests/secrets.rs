@@ -15,6 +15,7 @@ on_every_database! {
     what_is_not_left_out_is_kept
     names_of_columns_left_out_are_dropped
     what_no_longer_says_its_columns_is_refused
+    a_label_is_the_field_that_was_named
 }
 
 mod vault {
@@ -75,7 +76,7 @@ mod vault {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, DomainEvent)]
 #[event(subject(
     vault::Entity,
-    label = owner,
+    label = greeting,
     except(password_hash, api_key, code, session_token, r#type, hint, answers, key_material)
 ))]
 pub enum VaultEvent {
@@ -204,4 +205,12 @@ async fn what_no_longer_says_its_columns_is_refused(db: &TestDb) {
         assert!(error.to_string().contains(".snapshot(&model)"), "{error}");
     }
     assert_eq!(db.number("SELECT count(*) FROM events").await, 0);
+}
+
+async fn a_label_is_the_field_that_was_named(db: &TestDb) {
+    let vault = vault(db).await;
+    vault.record(VaultEvent::Moved).by_system().save(&**db).await.unwrap();
+    let page = VaultEvent::feed().page(&**db).await.unwrap();
+    // Another field, which is left out, is called `greeting` in the database.
+    assert_eq!(page.entries[0].labels().subject.as_deref(), Some("welcome"));
 }
