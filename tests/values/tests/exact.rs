@@ -60,6 +60,7 @@ mod measure {
         pub words: Vec<String>,
         pub vector: PgVector,
         pub mac: mac_address::MacAddress,
+        pub network: ipnetwork::IpNetwork,
     }
 
     #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
@@ -115,6 +116,7 @@ mod blank {
         pub numbers: Option<Vec<i32>>,
         pub vector: Option<PgVector>,
         pub mac: Option<mac_address::MacAddress>,
+        pub network: Option<ipnetwork::IpNetwork>,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -197,6 +199,7 @@ fn first() -> measure::Model {
         words: vec!["it's".to_owned(), String::new()],
         vector: vec![0.1, 2.0].into(),
         mac: MacAddress::new([0, 1, 2, 171, 205, 239]),
+        network: "192.0.2.0/24".parse().unwrap(),
     }
 }
 
@@ -238,6 +241,7 @@ fn first_as_json() -> Value {
         "words": ["it's", ""],
         "vector": [0.1, 2.0],
         "mac": "00:01:02:AB:CD:EF",
+        "network": "192.0.2.0/24",
     })
 }
 
@@ -279,6 +283,7 @@ fn second() -> measure::Model {
         words: vec!["it".to_owned(), "s".to_owned()],
         vector: vec![0.1, 2.1].into(),
         mac: MacAddress::new([0, 1, 2, 171, 205, 238]),
+        network: "2001:db8::1/128".parse().unwrap(),
     }
 }
 
@@ -330,7 +335,7 @@ fn null_is_null() {
     let blank = blank::Model { id: 1, ..Default::default() };
     let snapshot = event(blank.record(BlankEvent::Taken).by_system().snapshot(&blank)).snapshot.unwrap();
     let columns = snapshot.as_object().unwrap();
-    assert_eq!(columns.len(), 15);
+    assert_eq!(columns.len(), 16);
     for (column, value) in columns.iter().filter(|(column, _)| *column != "id") {
         assert_eq!(*value, Value::Null, "{column}");
     }
