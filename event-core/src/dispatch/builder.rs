@@ -209,6 +209,7 @@ impl<S: Storage> Builder<S> {
             watchdog,
             vitals,
             unknown: UnknownNames::default(),
+            company: Arc::default(),
             working: tokio::sync::Mutex::default(),
             owner: format!("{}-{:016x}", std::process::id(), fastrand::u64(..)),
         };

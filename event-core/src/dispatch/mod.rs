@@ -4,6 +4,7 @@
 
 mod attempt;
 mod builder;
+mod company;
 mod convoy;
 mod dead_letters;
 mod deliver;

@@ -5,6 +5,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use super::company::Company;
 use super::plan::Plan;
 use super::report::Counters;
 use super::tail::Tail;
@@ -86,6 +87,7 @@ pub(crate) struct Shared<S: Storage> {
     pub(crate) watchdog: Watchdog,
     pub(crate) vitals: Vitals,
     pub(crate) unknown: UnknownNames,
+    pub(crate) company: Arc<Company>,
     /// Names this dispatcher in leases; never the same twice.
     pub(crate) owner: String,
     /// Held while it runs or drains: its clones share one owner, and would take each other's inboxes for their own.

@@ -37,6 +37,7 @@ pub(crate) fn judge(
         Ok(Outcome::Snoozed(until)) => {
             let mut row = row(plan, event, before, now);
             row.state = FailureState::Snoozed;
+            row.interrupted = 0;
             // A snooze counts no attempt.
             row.attempts = attempt.saturating_sub(1);
             let latest = now.checked_add_signed(LONGEST_WAIT).unwrap_or(now);
@@ -48,6 +49,7 @@ pub(crate) fn judge(
             let policy = &plan.descriptor.settings().retry;
             let mut row = row(plan, event, before, now);
             row.attempts = attempt;
+            row.interrupted = 0;
             row.kind = error.kind().as_str().to_owned();
             row.error = stored_text(error.message());
             row.last_failed_at = now;
@@ -82,6 +84,26 @@ pub(crate) fn begun(plan: &Plan, event: &StoredEvent, before: Option<&Failure>, 
     row
 }
 
+/// How many interrupted attempts in a row say nothing, since others ran beside them. After so many the delivery runs alone in its
+/// worker.
+const BESIDE_OTHERS: u32 = 2;
+
+/// Whether a delivery has to run alone in its worker, or ran alone where its row says that it was begun.
+pub(crate) fn runs_alone(row: &Failure) -> bool {
+    row.interrupted >= BESIDE_OTHERS
+}
+
+/// The row to go on from when an attempt was cut short. One that ran beside others is taken back: another delivery may have
+/// ended the process.
+pub(crate) fn interrupted(begun: &Failure) -> Failure {
+    let mut row = begun.clone();
+    if !runs_alone(begun) {
+        row.attempts = begun.attempts.saturating_sub(1);
+        row.interrupted += 1;
+    }
+    row
+}
+
 /// The dead letter of a delivery whose attempts are used up without an end of its own (the process died in each).
 pub(crate) fn exhausted(before: &Failure, now: DateTime<Utc>) -> Failure {
     let mut row = before.clone();
@@ -90,7 +112,8 @@ pub(crate) fn exhausted(before: &Failure, now: DateTime<Utc>) -> Failure {
     row.started_at = None;
     row.kind = "crash".to_owned();
     row.error = format!(
-        "none of {} attempts came to an end: the process, or the handler's transaction, ended in it",
+        "none of {} attempts came to an end, though each ran alone in its worker: the process, or the handler's transaction, ended \
+         in it",
         row.attempts
     );
     row.last_failed_at = now;
@@ -162,6 +185,7 @@ fn row(plan: &Plan, event: &StoredEvent, before: Option<&Failure>, now: DateTime
             action: event.action.to_string(),
             state: FailureState::Retrying,
             attempts: 0,
+            interrupted: 0,
             next_attempt_at: None,
             kind: String::new(),
             error: String::new(),

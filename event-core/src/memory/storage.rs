@@ -280,6 +280,7 @@ impl Storage for MemoryLog {
             .map(|row| {
                 row.state = FailureState::Retrying;
                 row.attempts = 0;
+                row.interrupted = 0;
                 row.next_attempt_at = Some(now);
             })
             .is_some())

@@ -71,8 +71,11 @@ pub struct Failure {
     pub action: String,
     /// What it waits for.
     pub state: FailureState,
-    /// Attempts begun so far.
+    /// Attempts begun so far that count.
     pub attempts: u32,
+    /// How many attempts in a row the end of the process cut short while other deliveries may have run in it. They do not count in
+    /// `attempts`; after a few the delivery runs alone.
+    pub interrupted: u32,
     /// When it is due; `None` for the parked and the dead, and for the waiting until a
     /// program that knows the event has the inbox.
     pub next_attempt_at: Option<DateTime<Utc>>,

@@ -251,6 +251,7 @@ pub(crate) fn system() -> Vec<String> {
     action varchar(64) NOT NULL,
     state varchar(16) NOT NULL,
     attempts bigint NOT NULL,
+    interrupted bigint NOT NULL DEFAULT 0,
     next_attempt_at datetime(6) NULL,
     kind varchar(16) NOT NULL,
     error text NOT NULL,

@@ -205,6 +205,7 @@ pub(crate) fn system() -> Vec<String> {
     action varchar(64) NOT NULL,
     state varchar(16) NOT NULL,
     attempts bigint NOT NULL,
+    interrupted bigint NOT NULL DEFAULT 0,
     next_attempt_at timestamptz NULL,
     kind varchar(16) NOT NULL,
     error text NOT NULL,

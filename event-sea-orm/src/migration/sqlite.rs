@@ -128,6 +128,7 @@ pub(crate) fn system() -> Vec<String> {
     action varchar(64) NOT NULL,
     state varchar(16) NOT NULL,
     attempts integer NOT NULL,
+    interrupted integer NOT NULL DEFAULT 0,
     next_attempt_at timestamp_with_timezone_text NULL,
     kind varchar(16) NOT NULL,
     error text NOT NULL,

@@ -15,7 +15,7 @@ use super::SeaStorage;
 use crate::backend::Sql;
 
 const COLUMNS: &str = "inbox, log, event_id, subject_type, subject_id, action, state, attempts, next_attempt_at, kind, \
-     error, started_at, first_failed_at, last_failed_at";
+     error, started_at, first_failed_at, last_failed_at, interrupted";
 
 impl Sql<'_> {
     /// ` WHERE` the row is the one of this delivery.
@@ -176,7 +176,7 @@ impl SeaStorage {
         now: DateTime<Utc>,
     ) -> Result<bool, StorageError> {
         let mut sql = self.sql()?;
-        sql.push("UPDATE event_failures SET state = 'retrying', attempts = 0, next_attempt_at = ").bind(now);
+        sql.push("UPDATE event_failures SET state = 'retrying', attempts = 0, interrupted = 0, next_attempt_at = ").bind(now);
         sql.row_of(key).push(" AND state = 'dead' AND attempts = ").bind(i64::from(attempts));
         Ok(self.execute(&self.own().await?, sql).await? == 1)
     }
@@ -203,6 +203,7 @@ impl SeaStorage {
             action: self.text(row, "action")?,
             state,
             attempts: u32::try_from(self.number(row, "attempts")?).unwrap_or(u32::MAX),
+            interrupted: u32::try_from(self.number(row, "interrupted")?).unwrap_or(u32::MAX),
             next_attempt_at: self.column(row, "next_attempt_at")?,
             kind: self.text(row, "kind")?,
             error: self.text(row, "error")?,

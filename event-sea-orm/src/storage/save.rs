@@ -92,13 +92,14 @@ impl SeaStorage {
                 self.execute(conn, dead).await?;
                 sql.push(
                     "INSERT INTO event_failures (inbox, log, event_id, subject_type, subject_id, action, state, attempts, \
-                     next_attempt_at, kind, error, started_at, first_failed_at, last_failed_at) VALUES ",
+                     next_attempt_at, kind, error, started_at, first_failed_at, last_failed_at, interrupted) VALUES ",
                 );
                 sql.list(failure_values(failure));
             }
             FailureChange::Update { failure, attempts } => {
                 sql.push("UPDATE event_failures SET state = ").bind(failure.state.as_str());
                 sql.push(", attempts = ").bind(i64::from(failure.attempts));
+                sql.push(", interrupted = ").bind(i64::from(failure.interrupted));
                 sql.push(", next_attempt_at = ").bind(failure.next_attempt_at);
                 sql.push(", kind = ").bind(failure.kind.as_str()).push(", error = ").bind(failure.error.as_str());
                 sql.push(", started_at = ")
@@ -136,7 +137,7 @@ impl SeaStorage {
     }
 }
 
-fn failure_values(failure: &Failure) -> [sea_orm::Value; 14] {
+fn failure_values(failure: &Failure) -> [sea_orm::Value; 15] {
     [
         failure.key.inbox.as_str().into(),
         failure.key.event.log.as_str().into(),
@@ -152,5 +153,6 @@ fn failure_values(failure: &Failure) -> [sea_orm::Value; 14] {
         failure.started_at.into(),
         failure.first_failed_at.into(),
         failure.last_failed_at.into(),
+        i64::from(failure.interrupted).into(),
     ]
 }

@@ -27,6 +27,8 @@ on_every_database! {
     a_save_that_was_applied_unseen_is_not_repeated
     after_a_crash_what_was_in_flight_runs_alone_and_counted
     an_event_that_ends_every_process_becomes_a_dead_letter
+    an_attempt_that_was_cut_short_beside_others_is_not_counted
+    what_was_interrupted_again_and_again_runs_alone_in_its_worker
     a_new_log_of_an_owned_inbox_waits_for_its_owner
     a_handler_that_blocks_its_thread_is_reported
 }
@@ -273,7 +275,7 @@ async fn an_event_that_ends_every_process_becomes_a_dead_letter(db: &TestDb) {
     let clock = Clock::manual(chrono::Utc::now());
     let dispatcher = builder(db, &seen).clock(clock).build().unwrap();
     dispatcher.register().await.unwrap();
-    // Two attempts begun, none ended; the process went down in each.
+    // Two attempts begun alone in their worker, none ended; the process went down in each.
     db.sql("UPDATE event_cursors SET high = 1, ceiling = 1").await.unwrap();
     let begun = RawFailure {
         inbox: "counted",
@@ -284,15 +286,100 @@ async fn an_event_that_ends_every_process_becomes_a_dead_letter(db: &TestDb) {
         started_at: Some("2026-01-01T00:00:00+00:00"),
     };
     begun.write(db).await;
+    db.sql("UPDATE event_failures SET interrupted = 2").await.unwrap();
     dispatcher.drain().await.unwrap();
     assert_eq!(seen.count("1 #3"), 2, "one attempt was left");
     assert_eq!(dispatcher.dead_letters().newest().await.unwrap().len(), 0);
     RawFailure { id: 2, attempts: 3, ..begun }.write(db).await;
+    db.sql("UPDATE event_failures SET interrupted = 2").await.unwrap();
     let report = dispatcher.drain().await.unwrap();
     assert_eq!(report.total().dead, 1);
     let dead = dispatcher.dead_letters().newest().await.unwrap().remove(0);
     assert_eq!((dead.key.event.id, dead.kind.as_str(), dead.attempts), (2, "crash", 3));
     assert_eq!(seen.count("2 #4"), 0, "it is not run once more");
+}
+
+async fn an_attempt_that_was_cut_short_beside_others_is_not_counted(db: &TestDb) {
+    let seen = Seen::default();
+    record(db, 1).await;
+    let dispatcher = builder(db, &seen).build().unwrap();
+    dispatcher.register().await.unwrap();
+    db.sql("UPDATE event_cursors SET high = 1, ceiling = 1").await.unwrap();
+    // The last of its attempts, and the process went down in it twice already.
+    let begun = RawFailure {
+        inbox: "counted",
+        log: "events",
+        id: 1,
+        attempts: 3,
+        next_attempt_at: None,
+        started_at: Some("2026-01-01T00:00:00+00:00"),
+    };
+    for interrupted in 0..=2 {
+        begun.write(db).await;
+        db.sql(&format!("UPDATE event_failures SET interrupted = {interrupted}")).await.unwrap();
+        let report = dispatcher.drain().await.unwrap();
+        if interrupted < 2 {
+            assert_eq!((seen.take(), report.total().dead), (vec!["1 #3 begins".into(), "1 #3 ends".into()], 0));
+        } else {
+            assert_eq!((seen.take(), report.total().dead), (vec![], 1), "that it ran alone is evidence");
+        }
+    }
+    // An operator's retry begins with a clean slate.
+    let dead = dispatcher.dead_letters().newest().await.unwrap().remove(0);
+    assert!(dispatcher.dead_letters().retry(&dead).await.unwrap());
+    assert_eq!(db.number("SELECT interrupted FROM event_failures").await, 0);
+}
+
+/// Holds its thread of execution until the test lets it go.
+#[derive(Clone, Default)]
+struct Held(Arc<tokio::sync::Notify>);
+
+#[inbox(start = beginning)]
+async fn long(event: Event<IssueEvent>, State(seen): State<Seen>, State(held): State<Held>) -> InboxResult {
+    seen.note(format!("long {} begins", event.id()));
+    held.0.notified().await;
+    seen.note(format!("long {} ends", event.id()));
+    handled()
+}
+
+async fn what_was_interrupted_again_and_again_runs_alone_in_its_worker(db: &TestDb) {
+    let (seen, held) = (Seen::default(), Held::default());
+    record(db, 1).await;
+    let build = || {
+        let builder = Dispatcher::builder(&**db).state(seen.clone()).state(held.clone());
+        builder.only(["counted", "long"]).lease(Duration::from_secs(60)).build().unwrap()
+    };
+    let dispatcher = build();
+    dispatcher.register().await.unwrap();
+    let suspect = "UPDATE event_cursors SET high = 1, ceiling = 1 WHERE inbox = 'counted'";
+    db.sql(suspect).await.unwrap();
+    let begun = RawFailure {
+        inbox: "counted",
+        log: "events",
+        id: 1,
+        attempts: 1,
+        next_attempt_at: None,
+        started_at: Some("2026-01-01T00:00:00+00:00"),
+    };
+    begun.write(db).await;
+    db.sql("UPDATE event_failures SET interrupted = 2").await.unwrap();
+    let worker = Worker::start(dispatcher);
+    // Which of the two is first is open; they are never under way at once.
+    until("the long one has begun", async || seen.count("long 1 begins") == 1).await;
+    record(db, 1).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    held.0.notify_one();
+    until("both are done", async || seen.count("long 1 ends") == 1 && seen.count("1 #2 ends") == 1).await;
+    let lines = seen.lines();
+    let at = |line: &str| lines.iter().position(|found| found == line).unwrap();
+    let (begins, ends) = (at("1 #2 begins"), at("1 #2 ends"));
+    assert!(ends < at("long 1 begins") || at("long 1 ends") < begins, "{lines:?}");
+    assert_eq!(ends, begins + 1, "{lines:?}");
+    // The others go on behind it.
+    held.0.notify_one();
+    until("the second one is done", async || seen.count("long 2 ends") == 1 && seen.count("2 #1 ends") == 1).await;
+    worker.stop().await;
+    assert_eq!(db.number("SELECT count(*) FROM event_failures").await, 0);
 }
 
 async fn a_new_log_of_an_owned_inbox_waits_for_its_owner(db: &TestDb) {

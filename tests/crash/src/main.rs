@@ -1,4 +1,5 @@
-//! The processes of the crash test: `crash record URL EVENTS WRITERS`, `crash dispatch URL FILE`, `crash drain URL FILE`.
+//! The processes of the crash test: `crash record URL EVENTS WRITERS`, `crash dispatch URL FILE`, `crash drain URL FILE`,
+//! `crash drain-poisoned URL FILE`.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test's own process: a panic is its way to fail")]
 
 use std::fs::{File, OpenOptions};
@@ -48,6 +49,35 @@ async fn mailer(event: Event<CounterEvent>, State(file): State<Arc<File>>) -> In
     handled()
 }
 
+/// Ends its process with the first event, after a moment in which others are under way.
+#[inbox(start = beginning)]
+async fn poisonous(event: Event<CounterEvent>) -> InboxResult {
+    if event.id() == 1 {
+        tokio::time::sleep(Duration::from_millis(60)).await;
+        std::process::abort();
+    }
+    handled()
+}
+
+/// Is always under way when the process ends.
+#[inbox(start = beginning)]
+async fn innocent(event: Event<CounterEvent>, State(file): State<Arc<File>>) -> InboxResult {
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    (&*file).write_all(format!("{}\n", event.id()).as_bytes())?;
+    handled()
+}
+
+/// The same, in a transaction.
+#[inbox(start = beginning)]
+async fn exact_innocent(event: Event<CounterEvent>, txn: Txn<'_>) -> InboxResult {
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    txn.execute_raw(statement(&txn, "INSERT INTO effects (event) VALUES (?)", [event.id().into()])).await?;
+    handled()
+}
+
+const KILLED: [&str; 3] = ["projection", "stumbling_projection", "mailer"];
+const POISONED: [&str; 3] = ["poisonous", "innocent", "exact_innocent"];
+
 /// Records from several tasks, some of it rolled back; says each event that was committed.
 async fn record(url: &str, events: u64, writers: u64) {
     let db = connect(url, 4).await;
@@ -78,12 +108,24 @@ async fn record(url: &str, events: u64, writers: u64) {
     }
 }
 
-async fn dispatcher(url: &str, file: &str) -> Dispatcher {
+async fn dispatcher(url: &str, file: &str, inboxes: [&str; 3]) -> Dispatcher {
     let file = OpenOptions::new().create(true).append(true).open(file).unwrap();
     // Pages and saves small and quick, so that a kill finds many different moments.
     let builder =
         Dispatcher::builder(connect(url, 4).await).state(Arc::new(file)).page(20).batch(8, Duration::from_millis(20));
-    builder.lease(Duration::from_millis(200)).build().unwrap()
+    builder.only(inboxes).lease(Duration::from_millis(200)).build().unwrap()
+}
+
+async fn drain(url: &str, file: &str, inboxes: [&str; 3]) {
+    loop {
+        // Held by a worker that was killed, or waiting for a retry: again, until nothing is left.
+        let dispatcher = dispatcher(url, file, inboxes).await;
+        let report = dispatcher.drain().await.unwrap();
+        if report.held_elsewhere.is_empty() && dispatcher.next_due().await.unwrap().is_none() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 #[tokio::main]
@@ -92,16 +134,9 @@ async fn main() {
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     match args[..] {
         ["record", url, events, writers] => record(url, events.parse().unwrap(), writers.parse().unwrap()).await,
-        ["dispatch", url, file] => dispatcher(url, file).await.run(std::future::pending()).await.unwrap(),
-        ["drain", url, file] => loop {
-            // Held by a worker that was killed, or waiting for a retry: again, until nothing is left.
-            let dispatcher = dispatcher(url, file).await;
-            let report = dispatcher.drain().await.unwrap();
-            if report.held_elsewhere.is_empty() && dispatcher.next_due().await.unwrap().is_none() {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        },
-        _ => panic!("crash record URL EVENTS WRITERS | dispatch URL FILE | drain URL FILE"),
+        ["dispatch", url, file] => dispatcher(url, file, KILLED).await.run(std::future::pending()).await.unwrap(),
+        ["drain", url, file] => drain(url, file, KILLED).await,
+        ["drain-poisoned", url, file] => drain(url, file, POISONED).await,
+        _ => panic!("crash record URL EVENTS WRITERS | dispatch URL FILE | drain URL FILE | drain-poisoned URL FILE"),
     }
 }

@@ -13,6 +13,7 @@ use behaviour::{Kind, TestDb, on_every_database};
 
 on_every_database! {
     killed_workers_lose_nothing_and_double_no_transactional_effect
+    an_event_that_ends_its_process_takes_no_innocent_one_along
 }
 
 fn setting(name: &str, default: u64) -> u64 {
@@ -93,6 +94,28 @@ async fn killed_workers_lose_nothing_and_double_no_transactional_effect(db: &Tes
     assert_eq!((lost, doubled, strange), (0, 0, 0));
     assert_eq!((lost2, doubled2, strange2), (0, 0, 0));
     assert_eq!((lost3, strange3, dead), (0, 0, 0));
+}
+
+async fn an_event_that_ends_its_process_takes_no_innocent_one_along(db: &TestDb) {
+    db.sql("CREATE TABLE effects (event bigint NOT NULL)").await.unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let (url, done) = (db.url(), dir.path().join("done"));
+    let file = done.display().to_string();
+    assert!(crash(&["record", url, "3", "1"]).wait().unwrap().success());
+    let mut starts = 1;
+    while !crash(&["drain-poisoned", url, &file]).wait().unwrap().success() {
+        starts += 1;
+        assert!(starts < 40, "it ends its process again and again");
+    }
+    let dead = db.rows("SELECT inbox, event_id, kind, attempts FROM event_failures").await;
+    assert_eq!(dead, ["poisonous 1 crash 12"], "after {starts} starts");
+    // The first delivery, two that ran beside others, twelve alone, and the one that lived.
+    assert_eq!(starts, 1 + 2 + 12 + 1);
+    let mut handled = read_ids(&done);
+    handled.sort_unstable();
+    handled.dedup();
+    assert_eq!(handled, [1, 2, 3]);
+    assert_eq!(ids(db, "SELECT event FROM effects ORDER BY event").await, [1, 2, 3], "once each");
 }
 
 fn fastrand_seed() -> u64 {

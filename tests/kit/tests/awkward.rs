@@ -67,6 +67,7 @@ fn row(log: &'static str) -> Failure {
         kind: "error".into(),
         error: "as it was".into(),
         started_at: None,
+        interrupted: 0,
         first_failed_at: long_ago,
         last_failed_at: long_ago,
     }

@@ -51,6 +51,9 @@ impl<S: Storage> Lane<S> {
             if !self.lease_holds() {
                 return Ok(Fill::NoLease);
             }
+            if !self.joins() {
+                return Ok(Fill::Alone);
+            }
             if self.save_is_due() {
                 self.save().await?;
             }

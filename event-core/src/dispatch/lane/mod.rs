@@ -27,6 +27,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::company::Member;
 use super::filter::Interest;
 use super::plan::Plan;
 use super::report::Counters;
@@ -83,6 +84,8 @@ enum Fill {
     NoLease,
     /// The inbox is paused, and its next probe not due.
     Paused,
+    /// Another lane's delivery has to run alone.
+    Alone,
 }
 
 pub(crate) struct Lane<S: Storage> {
@@ -113,6 +116,8 @@ pub(crate) struct Lane<S: Storage> {
     next_due: Option<DateTime<Utc>>,
     next_log: usize,
     rows_turn: bool,
+    /// While it delivers beside other lanes.
+    member: Option<Member>,
     slot: Arc<Slot>,
     last_save: Instant,
     time: RecentTime,
@@ -177,6 +182,7 @@ impl<S: Storage> Lane<S> {
             next_due,
             next_log: 0,
             rows_turn: false,
+            member: None,
             slot,
             last_save: Instant::now(),
             time: RecentTime::new(),
@@ -280,6 +286,9 @@ impl<S: Storage> Lane<S> {
             if self.save_is_due() {
                 self.save().await?;
             }
+            if self.running.is_empty() {
+                self.member = None;
+            }
             if self.running.is_empty() && (stopping || matches!(fill, Fill::AtTail | Fill::Paused)) {
                 if self.urgent || self.drains() {
                     self.save().await?;
@@ -301,6 +310,7 @@ impl<S: Storage> Lane<S> {
                         return Err(StorageError::fenced(self.plan.name()));
                     }
                 }
+                () = self.shared.company.may_join(), if fill == Fill::Alone => {}
                 told = told(&mut self.orders) => self.obey(told)?,
                 () = tokio::time::sleep_until(give_up.unwrap_or(save_at)), if give_up.is_some() => {
                     tracing::warn!(
@@ -331,6 +341,18 @@ impl<S: Storage> Lane<S> {
         }
     }
 
+    /// Whether this lane may deliver beside the others; false while one has to be alone.
+    fn joins(&mut self) -> bool {
+        let company = &self.shared.company;
+        if company.must_leave() {
+            return false;
+        }
+        if self.member.is_none() {
+            self.member = company.join();
+        }
+        self.member.is_some()
+    }
+
     /// As many deliveries beside each other as may run.
     async fn fill_beside(&mut self) -> Result<Fill, StorageError> {
         let concurrency = self.plan.descriptor.settings().concurrency;
@@ -350,6 +372,9 @@ impl<S: Storage> Lane<S> {
             }
             if self.is_stopping() {
                 return Ok(Fill::Full);
+            }
+            if !self.joins() {
+                return Ok(Fill::Alone);
             }
             let now = self.time.get(&self.slot);
             if !self.lease_holds_at(now) {

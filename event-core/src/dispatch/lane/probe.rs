@@ -46,6 +46,9 @@ impl<S: Storage> Lane<S> {
             if !self.lease_holds() {
                 return Ok(Fill::NoLease);
             }
+            if !self.joins() {
+                return Ok(Fill::Alone);
+            }
             if self.save_is_due() {
                 self.save().await?;
             }

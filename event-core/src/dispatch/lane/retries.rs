@@ -5,6 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{Lane, Taken, earliest};
+use crate::dispatch::company::Alone;
 use crate::dispatch::filter::Interest;
 use crate::dispatch::verdict;
 use crate::inbox::LoadedEvent;
@@ -75,7 +76,8 @@ impl<S: Storage> Lane<S> {
             return Ok(false);
         };
         let interrupted = before.started_at.is_some();
-        let exhausted = interrupted && before.attempts >= self.plan.descriptor.settings().retry.max_attempts;
+        let evident = interrupted && verdict::runs_alone(&before);
+        let exhausted = evident && before.attempts >= self.plan.descriptor.settings().retry.max_attempts;
         let Some(event) = due.event.filter(|_| !exhausted) else {
             let row = if exhausted { verdict::exhausted(&before, now) } else { verdict::gone(&before, now) };
             self.bury(log, &before, row);
@@ -92,12 +94,18 @@ impl<S: Storage> Lane<S> {
             self.pass_waiting(&taken, &before);
             return Ok(false);
         }
+        let resumed = if interrupted { verdict::interrupted(&before) } else { before.clone() };
+        // Before the attempt is begun in the database: a death while it waits must not count as one while it ran.
+        let alone = if verdict::runs_alone(&resumed) { Some(self.be_alone().await?) } else { None };
+        if alone.is_some() && (!self.lease_holds() || self.is_stopping()) {
+            return Ok(false);
+        }
         let key = taken.subject_key();
         if self.order.as_mut().is_some_and(|order| !order.begin_row(&key, taken.id())) {
             self.postpone(before, now);
             return Ok(false);
         }
-        let begun = verdict::begun(&self.plan, taken.event.stored(), Some(&before), now);
+        let begun = verdict::begun(&self.plan, taken.event.stored(), Some(&resumed), now);
         self.changes.push(FailureChange::Update { failure: begun.clone(), attempts: before.attempts });
         if interrupted {
             self.wait_for_running().await?;
@@ -110,6 +118,17 @@ impl<S: Storage> Lane<S> {
             self.launch(taken, Some(Box::new(begun)), attempt).await;
         }
         Ok(true)
+    }
+
+    /// Waits until nothing else is delivered in this worker, and keeps it so.
+    async fn be_alone(&mut self) -> Result<Alone, StorageError> {
+        self.wait_for_running().await?;
+        // It may take as long as the others' handlers do.
+        self.save().await?;
+        self.member = None;
+        let alone = self.shared.company.alone().await;
+        self.time.passed();
+        Ok(alone)
     }
 
     /// Leaves a row for a little later: its subject has another delivery under way.

@@ -41,7 +41,8 @@ impl<S: Storage> Lane<S> {
             }
             // In an ordered inbox the ones behind must not overtake: the next batch parks them.
             let blocked = failed && self.order.is_some();
-            if blocked || self.breaker.is_paused() || self.is_stopping() || !self.lease_holds() {
+            let leaves = self.is_stopping() || !self.lease_holds() || self.shared.company.must_leave();
+            if blocked || self.breaker.is_paused() || leaves {
                 break;
             }
         }
