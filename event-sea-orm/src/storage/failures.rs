@@ -176,7 +176,8 @@ impl SeaStorage {
         now: DateTime<Utc>,
     ) -> Result<bool, StorageError> {
         let mut sql = self.sql()?;
-        sql.push("UPDATE event_failures SET state = 'retrying', attempts = 0, interrupted = 0, next_attempt_at = ").bind(now);
+        sql.push("UPDATE event_failures SET state = 'retrying', attempts = 0, interrupted = 0, next_attempt_at = ")
+            .bind(now);
         sql.row_of(key).push(" AND state = 'dead' AND attempts = ").bind(i64::from(attempts));
         Ok(self.execute(&self.own().await?, sql).await? == 1)
     }
