@@ -25,7 +25,7 @@ const DEPTH_MAX: usize = 100;
 ///     .transact(async |txn| {
 ///         let batch = Batch::begin(txn, "Closed what nobody touched for a year").await?;
 ///         batch.run(async { record_many(txn, (1..=3_i64).map(|id| closed.clone().on(id).by_system())).await }).await?;
-///         Ok::<_, RecordError>(batch)
+///         Ok(batch)
 ///     })
 ///     .await?;
 /// let together = any_feed().in_batches(batch.and_nested(db).await?).page(db).await;

@@ -86,21 +86,28 @@ pub enum RecordError {
         log: String,
     },
     /// Another transaction holds a lock that this one needs, or each holds one that the other needs.
-    #[error("the log `{log}` can't be written: {advice}")]
+    #[error("{} {advice}", locked(log))]
     Locked {
-        /// The log.
+        /// The log or table; empty where a transaction's begin or COMMIT was refused.
         log: String,
         /// What it means on this database, and what to do.
         advice: &'static str,
     },
+    /// Within the transaction a recording, a transition or a set-based change was dropped before its end.
+    #[error(
+        "the transaction was rolled back: within it a recording (or a transition, or a set-based change) was dropped before its end, by a \
+         time-out or a `select!`, and a part of it may have been written. Await it to its end, or return an error when you drop it"
+    )]
+    DroppedBlock,
     /// No connection of the pool became free.
     #[error(
-        "no connection to record in the log `{log}` became free. Inside a transaction save on the transaction, as in \
+        "no connection became free{}. Inside a transaction save on the transaction, as in \
          `.save(txn)`: a save on the pool waits for a connection that the transaction holds, and SeaORM's SQLite pool has \
-         only one unless told otherwise"
+         only one unless told otherwise",
+        for_log(log)
     )]
     NoConnection {
-        /// The log.
+        /// The log; empty where a transaction was to begin.
         log: String,
     },
     /// This crate can't record on that database.
@@ -133,6 +140,18 @@ pub enum AttachmentRefusal {
     /// A sweep came first.
     #[error("is being removed by a sweep, because nobody attached it in time: store it again")]
     Swept,
+}
+
+fn for_log(log: &str) -> String {
+    if log.is_empty() { String::new() } else { format!(" to record in the log `{log}`") }
+}
+
+fn locked(log: &str) -> String {
+    if log.is_empty() {
+        "the transaction was not committed:".to_owned()
+    } else {
+        format!("the log `{log}` can't be written:")
+    }
 }
 
 impl RecordError {

@@ -69,7 +69,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let issue = issue::ActiveModel { title: Set("Printer".into()), ..Default::default() }.insert(txn).await?;
         issue.record(IssueEvent::Created).by(&ada).save(txn).await?;
         issue.record(IssueEvent::Commented { text: "it is on fire".into() }).by(&ada).save(txn).await?;
-        Ok::<_, RecordError>(issue)
+        Ok(issue)
     });
     let issue = recorded.await?;
     dispatcher.run(tokio::time::sleep(Duration::from_secs(1))).await?; // a server would wait for Ctrl-C here

@@ -251,7 +251,7 @@ async fn what_is_rolled_back_is_swept(db: &TestDb) {
     let files = Files::new(db).await;
     let file = files.store("content").await;
     let kept = files.store("kept").await;
-    let rolled_back = db.transact(async |txn| {
+    let rolled_back = db.transact_with_error(async |txn| {
         commented().attach(&file).save(txn).await.unwrap();
         filed().attach(&kept).save(txn).await.unwrap();
         Err::<(), DbErr>(DbErr::Custom("no".to_owned()))

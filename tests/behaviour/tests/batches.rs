@@ -30,7 +30,7 @@ async fn events_of_a_batch_are_found_again(db: &TestDb) {
             batch.run(IssueEvent::Closed.on(2).by_system().save(txn)).await?;
             // Its future is made outside, and awaited within.
             batch.run(record_many(txn, [AccountEvent::SignedIn.on(3).by_system()])).await?;
-            Ok::<_, RecordError>(batch)
+            Ok(batch)
         })
         .await
         .unwrap();
@@ -86,7 +86,7 @@ async fn an_inner_batch_that_is_rolled_back_leaves_the_outer_one(db: &TestDb) {
                 IssueEvent::Closed.on(2).by_system().save(txn).await
             });
             work.await?;
-            Ok::<_, RecordError>(outer)
+            Ok(outer)
         })
         .await
         .unwrap();

@@ -130,7 +130,7 @@ async fn an_empty_transaction(db: &TestDb) {
     let pool = &pool(db).await;
     drop_at_any_moment(db, pool, Duration::from_micros(400), |_| {
         Box::pin(async move {
-            pool.transact(async |_| Ok::<_, RecordError>(())).await.unwrap();
+            pool.transact(async |_| Ok(())).await.unwrap();
             None
         })
     })
@@ -189,7 +189,7 @@ async fn transactions_with_work(db: &TestDb) {
                 let batch = Batch::begin(txn, "dropped at any moment").await?;
                 let throttled = IssueEvent::Closed.on(i64::try_from(nth).unwrap()).by_system();
                 let second = batch.run(throttled.throttle(Duration::from_secs(60)).save(txn)).await?;
-                Ok::<_, RecordError>(vec![first, id(&second)])
+                Ok(vec![first, id(&second)])
             });
             Some(worked.await.unwrap())
         })
@@ -215,7 +215,7 @@ async fn what_is_dropped_within_a_transaction_ends_it(db: &TestDb) {
             let many = record_many(txn, (0..2_500_i64).map(|_| IssueEvent::Closed.on(issue).by_system()));
             let many = tokio::time::timeout(Duration::from_millis(60).mul_f64(fraction(nth)), many).await;
             let last = save(txn).await?;
-            Ok::<_, RecordError>((first, many.is_ok(), last))
+            Ok((first, many.is_ok(), last))
         });
         match worked.await {
             Ok((first, many, last)) => committed.push((nth, first, many, last)),

@@ -155,7 +155,7 @@ fn assert_without_value(error: &(dyn Error + 'static)) {
 
 async fn the_applications_own_statements(db: &TestDb) {
     members(db).await;
-    let error = db.transact(async |txn| Ok::<_, RecordError>(member(txn).await?)).await.unwrap_err();
+    let error = db.transact(async |txn| Ok(member(txn).await?)).await.unwrap_err();
     assert_without_value(&error);
     let text = error.to_string();
     let (code, about) = match db.kind() {

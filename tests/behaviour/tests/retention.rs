@@ -198,7 +198,7 @@ async fn only_retention_may_delete(db: &TestDb) {
         assert!(error.to_string().contains("append-only"), "{error}");
     }
     // The permission is for the ids up to its own.
-    let refused = db.transact(async |txn| {
+    let refused = db.transact_with_error(async |txn| {
         txn.execute_unprepared("INSERT INTO event_retention (log, upto) VALUES ('events', 4)").await?;
         txn.execute_unprepared("DELETE FROM events WHERE id = 4").await?;
         txn.execute_unprepared("DELETE FROM events WHERE id = 5").await
@@ -207,7 +207,7 @@ async fn only_retention_may_delete(db: &TestDb) {
     assert!(error.to_string().contains("append-only"), "{error}");
     assert_eq!(ids(db).await, [4, 5, 6]);
     if db.kind() == Kind::Postgres {
-        let shadowed = db.transact(async |txn| {
+        let shadowed = db.transact_with_error(async |txn| {
             txn.execute_unprepared("CREATE TEMPORARY TABLE event_retention AS SELECT 'events'::text AS log, 9 AS upto")
                 .await?;
             txn.execute_unprepared("DELETE FROM events WHERE id = 4").await

@@ -320,7 +320,7 @@ async fn the_guard_finds_what_escapes(db: &TestDb) {
     db.transact(async |txn| {
         issues[1].record(IssueEvent::Closed).by_system().save(txn).await?;
         issue::ActiveModel { id: Set(1), title: Set("w".to_owned()) }.update(txn).await?;
-        Ok::<_, RecordError>(())
+        Ok(())
     })
     .await
     .unwrap();
@@ -515,7 +515,7 @@ async fn the_guard_sees_what_goes_with_another_row(db: &TestDb) {
     db.transact(async |txn| {
         CommentEvent::Removed.on(2).by_system().save(txn).await?;
         issue::Entity::delete_many().filter(issue::Column::Id.eq(issues[0].id)).exec(txn).await?;
-        Ok::<_, RecordError>(())
+        Ok(())
     })
     .await
     .unwrap();

@@ -1,12 +1,13 @@
 //! Transactions: what is kept, what is not, and where their futures can run.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use behaviour::models::{self, IssueEvent};
-use behaviour::{TestDb, on_every_database};
+use behaviour::{TestDb, on_every_database, statement};
 use event_sea_orm::prelude::*;
-use sea_orm::{DatabaseConnection, DbErr, EntityTrait};
+use sea_orm::{ConnectionTrait, DatabaseConnection, EntityTrait};
 
 on_every_database! {
     what_is_ok_is_committed
@@ -16,6 +17,12 @@ on_every_database! {
     one_dropped_at_any_moment_leaves_the_connection_whole
     the_future_is_send
     readers_that_write_do_not_fail_each_other
+    an_error_of_the_applications_own_comes_back
+    attempts_are_bounded
+    ; servers_only:
+    a_deadlock_is_retried
+    ; postgres_only:
+    a_commit_refused_because_of_another_transaction_is_locked
 }
 
 async fn count(db: &TestDb) -> i64 {
@@ -28,7 +35,7 @@ async fn what_is_ok_is_committed(db: &TestDb) {
         .transact(async |txn| {
             let issue = models::issue(txn, &title).await;
             issue.record(IssueEvent::Created).by_system().save(txn).await?;
-            Ok::<_, RecordError>(issue)
+            Ok(issue)
         })
         .await
         .unwrap();
@@ -50,7 +57,7 @@ async fn an_error_rolls_back(db: &TestDb) {
 async fn a_panic_rolls_back(db: &TestDb) {
     let pool = db.another(1).await;
     let task = tokio::spawn(async move {
-        let _: Result<(), DbErr> = pool
+        let _: Result<(), RecordError> = pool
             .transact(async |txn| {
                 IssueEvent::Created.on(1).by_system().save(txn).await.unwrap();
                 panic!("on purpose");
@@ -101,11 +108,17 @@ async fn the_future_is_send(db: &TestDb) {
             for &id in &kept {
                 IssueEvent::Closed.on(id).by_system().save(txn).await?;
             }
-            Ok::<_, RecordError>(kept.len())
+            Ok(kept.len())
         })
         .await
     });
     assert_eq!(task.await.unwrap().unwrap(), 2);
+    let pool = (*db).clone();
+    let task = tokio::spawn(async move {
+        let kept = vec![1_i64, 2];
+        pool.transact_retrying(2, async |txn| IssueEvent::Closed.on(kept[0]).by_system().save(txn).await).await
+    });
+    assert!(task.await.unwrap().unwrap().is_new());
     let pool = (*db).clone();
     tokio::spawn(async move { IssueEvent::feed().page(&pool).await.map(|page| page.entries.len()) })
         .await
@@ -161,4 +174,104 @@ async fn one_dropped_at_any_moment_leaves_the_connection_whole(db: &TestDb) {
         let seen = IssueEvent::feed().of_id(3).limit(1).page(&other).await.unwrap();
         assert_eq!(seen.entries.first().and_then(|entry| entry.idempotency_key.clone()), Some(key));
     }
+}
+
+#[derive(Debug)]
+enum AppError {
+    Forbidden,
+    Other,
+}
+
+impl<E: Into<RecordError>> From<E> for AppError {
+    fn from(_: E) -> Self {
+        Self::Other
+    }
+}
+
+async fn an_error_of_the_applications_own_comes_back(db: &TestDb) {
+    let refused = db.transact_with_error::<AppError, ()>(async |txn| {
+        IssueEvent::Created.on(1).by_system().save(txn).await?;
+        Err(AppError::Forbidden)
+    });
+    assert!(matches!(refused.await, Err(AppError::Forbidden)));
+    let failed = db.transact_with_error::<AppError, _>(async |txn| {
+        txn.execute_unprepared("SELECT nothing").await?;
+        Ok(())
+    });
+    assert!(matches!(failed.await, Err(AppError::Other)));
+    assert_eq!(count(db).await, 0);
+}
+
+async fn attempts_are_bounded(db: &TestDb) {
+    let attempts = AtomicUsize::new(0);
+    let locked = || RecordError::Locked { log: "events".to_owned(), advice: "" };
+    let never = db.transact_retrying(3, async |txn| {
+        attempts.fetch_add(1, Relaxed);
+        IssueEvent::Created.on(1).by_system().save(txn).await?;
+        Err::<(), _>(locked())
+    });
+    assert!(matches!(never.await, Err(RecordError::Locked { .. })));
+    assert_eq!((attempts.swap(0, Relaxed), count(db).await), (3, 0));
+    // At the second time, and then no more.
+    let second = db.transact_retrying(3, async |txn| {
+        let attempt = attempts.fetch_add(1, Relaxed);
+        IssueEvent::Created.on(1).by_system().save(txn).await?;
+        if attempt == 0 { Err(locked()) } else { Ok(attempt) }
+    });
+    assert_eq!(second.await.unwrap(), 1);
+    assert_eq!((attempts.swap(0, Relaxed), count(db).await), (2, 1));
+    // What no other transaction is the cause of is not tried again, and no attempts are one.
+    let invalid = db.transact_retrying(0, async |txn| {
+        attempts.fetch_add(1, Relaxed);
+        IssueEvent::Created.on(1).save(txn).await
+    });
+    assert!(matches!(invalid.await, Err(RecordError::Invalid(_))));
+    assert_eq!(attempts.load(Relaxed), 1);
+}
+
+async fn a_deadlock_is_retried(db: &TestDb) {
+    for title in ["a", "b"] {
+        models::issue(&**db, title).await;
+    }
+    let both_hold_one = tokio::sync::Barrier::new(2);
+    let attempts = AtomicUsize::new(0);
+    let swap = async |first: i64, second: i64| {
+        let mine = AtomicUsize::new(0);
+        db.transact_retrying(5, async |txn| {
+            attempts.fetch_add(1, Relaxed);
+            txn.execute_unprepared(&format!("UPDATE issues SET title = 'held' WHERE id = {first}")).await?;
+            if mine.fetch_add(1, Relaxed) == 0 {
+                both_hold_one.wait().await;
+            }
+            txn.execute_unprepared(&format!("UPDATE issues SET title = 'held' WHERE id = {second}")).await?;
+            IssueEvent::Closed.on(first).by_system().save(txn).await
+        })
+        .await
+    };
+    let (one, other) = futures_util::future::join(swap(1, 2), swap(2, 1)).await;
+    assert!(one.unwrap().is_new() && other.unwrap().is_new());
+    assert!(attempts.load(Relaxed) >= 3, "one of them was rolled back");
+    assert_eq!(count(db).await, 2);
+}
+
+/// Each of two reads what the other one writes: PostgreSQL notices at the second one's COMMIT.
+async fn a_commit_refused_because_of_another_transaction_is_locked(db: &TestDb) {
+    db.sql("CREATE TABLE duty (doctor int NOT NULL)").await.unwrap();
+    db.sql("INSERT INTO duty VALUES (1), (2)").await.unwrap();
+    let other = db.another(1).await;
+    let leave = async |txn: &sea_orm::DatabaseTransaction, doctor: i32| {
+        txn.execute_unprepared("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE").await?;
+        txn.query_one_raw(statement(txn, "SELECT count(*) FROM duty", [])).await?;
+        txn.execute_unprepared(&format!("DELETE FROM duty WHERE doctor = {doctor}")).await?;
+        IssueEvent::Closed.on(i64::from(doctor)).by_system().save(txn).await
+    };
+    let refused = db.transact(async |txn| {
+        let saved = leave(txn, 1).await?;
+        other.transact(async |txn| leave(txn, 2).await).await?;
+        Ok(saved)
+    });
+    let error = refused.await.unwrap_err();
+    assert!(matches!(error, RecordError::Locked { .. }), "{error:?}");
+    assert!(error.to_string().starts_with("the transaction was not committed: another transaction"), "{error}");
+    assert_eq!(db.rows("SELECT subject_id FROM events").await, ["2"]);
 }

@@ -72,7 +72,7 @@ async fn single(
                 db.transact(async |txn| {
                     txn.execute_raw(update_issue(txn.get_database_backend(), n % ISSUES)).await?;
                     event.on(n % ISSUES).by_system().save(txn).await?;
-                    Ok::<_, RecordError>(())
+                    Ok(())
                 })
                 .await?;
             }

@@ -1,0 +1,173 @@
+//! `db.transact(...)`: a transaction that begins as recording wants it, and wakes the dispatcher when it is committed.
+
+mod control;
+mod retry;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use sea_orm::{DatabaseConnection, DatabaseTransaction, DbErr};
+
+use crate::RecordError;
+use crate::backend::dialect;
+use crate::wake;
+pub(crate) use control::{begin, commit, options, options_for_handlers, roll_back};
+
+tokio::task_local! {
+    /// Whether an atomic block of the transaction at work was dropped before its end.
+    static DROPPED_BLOCK: Arc<AtomicBool>;
+}
+
+/// An atomic block was dropped before its end within a transaction: [`Transact::transact`] does not commit that.
+pub(crate) fn block_was_dropped() {
+    // Elsewhere the transaction is the caller's own, as the docs of `Transact` say.
+    let _ = DROPPED_BLOCK.try_with(|dropped| dropped.store(true, Relaxed));
+}
+
+/// Transactions on a connection.
+pub trait Transact {
+    /// Runs `work` in a transaction, which is committed if it returns `Ok`, and rolled back if it returns `Err`, panics or is dropped.
+    ///
+    /// Begins IMMEDIATE on SQLite, and wakes the dispatcher of this process after the commit.
+    /// Whenever the future is dropped, nothing is left of it, not even of a transaction that is just beginning.
+    /// A recording that is dropped within `work`, while `work` goes on, has the transaction rolled back at its end
+    /// ([`RecordError::DroppedBlock`]). In a transaction that you begin yourself a part of it may be written: roll that back.
+    ///
+    /// `?` takes a [`RecordError`] and SeaORM's [`DbErr`]. For errors of your own there is [`Transact::transact_with_error`].
+    ///
+    /// Inside, use the transaction and nothing else: SeaORM's SQLite pool has one connection unless told otherwise, so that
+    /// a statement on the outer connection waits for the transaction that waits for it.
+    ///
+    /// ```
+    /// # use event_sea_orm::prelude::*;
+    /// # use sea_orm::{ConnectionTrait, DatabaseConnection};
+    /// # async fn example<E: DomainEvent>(db: &DatabaseConnection, published: Recording<E>) -> Result<(), RecordError> {
+    /// let saved = db
+    ///     .transact(async |txn| {
+    ///         txn.execute_unprepared("DELETE FROM drafts").await?;
+    ///         published.save(txn).await
+    ///     })
+    ///     .await?;
+    /// # let _ = saved;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// The error of `work`; [`RecordError::Locked`] if the database refuses the COMMIT because of another transaction; any other error
+    /// of the database when the transaction begins or ends.
+    fn transact<T>(
+        &self,
+        work: impl AsyncFnOnce(&DatabaseTransaction) -> Result<T, RecordError>,
+    ) -> impl Future<Output = Result<T, RecordError>>;
+
+    /// As [`Transact::transact`], and runs `work` again, in a new transaction, if another transaction was in the way: a deadlock, a
+    /// conflict under `REPEATABLE READ` or `SERIALIZABLE`, also at the COMMIT, a lock that was not released in time.
+    ///
+    /// `work` runs `attempts` times at most, with random pauses of 10 ms in the mean after the first time, 20 ms after the second, and so
+    /// on up to one second. What it does outside the database is repeated with it.
+    ///
+    /// ```
+    /// # use event_sea_orm::prelude::*;
+    /// # use sea_orm::{ConnectionTrait, DatabaseConnection};
+    /// # async fn example<E: DomainEvent + Clone>(db: &DatabaseConnection, paid: E) -> Result<(), RecordError> {
+    /// db.transact_retrying(5, async |txn| {
+    ///     txn.execute_unprepared("UPDATE accounts SET balance = balance - 10 WHERE id = 1").await?;
+    ///     txn.execute_unprepared("UPDATE accounts SET balance = balance + 10 WHERE id = 2").await?;
+    ///     paid.clone().on(1).by_system().save(txn).await
+    /// })
+    /// .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Transact::transact`]; the last attempt's error if none succeeded.
+    fn transact_retrying<T>(
+        &self,
+        attempts: u32,
+        work: impl AsyncFn(&DatabaseTransaction) -> Result<T, RecordError>,
+    ) -> impl Future<Output = Result<T, RecordError>>;
+
+    /// As [`Transact::transact`], with an error of your own, which has to take SeaORM's [`DbErr`], for the begin and the commit.
+    ///
+    /// ```
+    /// # use event_sea_orm::prelude::*;
+    /// # use sea_orm::{ConnectionTrait, DatabaseConnection};
+    /// # #[derive(Debug)] enum AppError { Forbidden, Db(sea_orm::DbErr), Record(RecordError) }
+    /// # impl From<sea_orm::DbErr> for AppError { fn from(error: sea_orm::DbErr) -> Self { Self::Db(error) } }
+    /// # impl From<RecordError> for AppError { fn from(error: RecordError) -> Self { Self::Record(error) } }
+    /// # async fn example<E: DomainEvent>(db: &DatabaseConnection, closed: Recording<E>, may: bool) -> Result<(), AppError> {
+    /// db.transact_with_error::<AppError, _>(async |txn| {
+    ///     if !may {
+    ///         return Err(AppError::Forbidden);
+    ///     }
+    ///     closed.save(txn).await?;
+    ///     Ok(())
+    /// })
+    /// .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Transact::transact`], with the errors of the begin and the commit as they are.
+    fn transact_with_error<Err: From<DbErr>, T>(
+        &self,
+        work: impl AsyncFnOnce(&DatabaseTransaction) -> Result<T, Err>,
+    ) -> impl Future<Output = Result<T, Err>>;
+}
+
+// The futures are `Send` where the closure's are: on this concrete type the compiler sees through the trait's `impl Future`.
+impl Transact for DatabaseConnection {
+    async fn transact<T>(
+        &self,
+        work: impl AsyncFnOnce(&DatabaseTransaction) -> Result<T, RecordError>,
+    ) -> Result<T, RecordError> {
+        let dialect = dialect(self.get_database_backend())?;
+        // No log is at fault.
+        run(self, work, |error| RecordError::of(dialect, "", error), || RecordError::DroppedBlock).await
+    }
+
+    async fn transact_retrying<T>(
+        &self,
+        attempts: u32,
+        work: impl AsyncFn(&DatabaseTransaction) -> Result<T, RecordError>,
+    ) -> Result<T, RecordError> {
+        let dialect = dialect(self.get_database_backend())?;
+        retry::retrying(dialect, attempts, async || self.transact(&work).await).await
+    }
+
+    async fn transact_with_error<Err: From<DbErr>, T>(
+        &self,
+        work: impl AsyncFnOnce(&DatabaseTransaction) -> Result<T, Err>,
+    ) -> Result<T, Err> {
+        run(self, work, Err::from, || DbErr::Custom(RecordError::DroppedBlock.to_string()).into()).await
+    }
+}
+
+async fn run<T, E>(
+    db: &DatabaseConnection,
+    work: impl AsyncFnOnce(&DatabaseTransaction) -> Result<T, E>,
+    failed: impl Fn(DbErr) -> E,
+    dropped_block: impl FnOnce() -> E,
+) -> Result<T, E> {
+    let transaction = begin(db, options()).await.map_err(&failed)?;
+    let dropped = Arc::new(AtomicBool::new(false));
+    match DROPPED_BLOCK.scope(dropped.clone(), work(&transaction)).await {
+        Ok(_) if dropped.load(Relaxed) => {
+            let _ = roll_back(transaction).await;
+            Err(dropped_block())
+        }
+        Ok(value) => {
+            commit(transaction).await.map_err(&failed)?;
+            wake::committed();
+            Ok(value)
+        }
+        Err(error) => {
+            // The work's own error says more than one of the rollback, which dropping repeats anyway.
+            let _ = roll_back(transaction).await;
+            Err(error)
+        }
+    }
+}
