@@ -110,6 +110,9 @@ pub enum RecordError {
         /// The log; empty where a transaction was to begin.
         log: String,
     },
+    /// A transition was not made, where `?` brings its error into a transaction; one of its event's recording is that error itself.
+    #[error(transparent)]
+    Transition(Box<crate::TransitionError>),
     /// This crate can't record on that database.
     #[error(transparent)]
     Unsupported(#[from] UnsupportedBackend),
@@ -175,5 +178,14 @@ impl RecordError {
 impl From<DbErr> for RecordError {
     fn from(error: DbErr) -> Self {
         Self::Db(error.into())
+    }
+}
+
+impl From<crate::TransitionError> for RecordError {
+    fn from(error: crate::TransitionError) -> Self {
+        match error {
+            crate::TransitionError::Record(error) => error,
+            error => Self::Transition(Box::new(error)),
+        }
     }
 }

@@ -27,7 +27,13 @@ pub(crate) fn options_for_handlers(db: &DatabaseConnection) -> TransactionOption
 ///
 /// The task goes on without its caller; what it has begun then is dropped, which rolls back.
 pub(crate) async fn begin(db: &DatabaseConnection, options: TransactionOptions) -> Result<DatabaseTransaction, DbErr> {
-    let db = db.clone();
+    begin_owned(db.clone(), options).await
+}
+
+pub(super) async fn begin_owned(
+    db: DatabaseConnection,
+    options: TransactionOptions,
+) -> Result<DatabaseTransaction, DbErr> {
     let begun = tokio::spawn(async move { db.begin_with_options(options).await }).await;
     begun.unwrap_or_else(|error| {
         Err(DbErr::Custom(format!("the task that began a transaction ended without an answer: {error}")))

@@ -6,11 +6,12 @@ mod retry;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use sea_orm::{DatabaseConnection, DatabaseTransaction, DbErr};
+use sea_orm::{DatabaseConnection, DatabaseTransaction, DbBackend, DbErr};
 
 use crate::RecordError;
 use crate::backend::dialect;
 use crate::wake;
+use control::begin_owned;
 pub(crate) use control::{begin, commit, options, options_for_handlers, roll_back};
 
 tokio::task_local! {
@@ -33,7 +34,7 @@ pub trait Transact {
     /// A recording that is dropped within `work`, while `work` goes on, has the transaction rolled back at its end
     /// ([`RecordError::DroppedBlock`]). In a transaction that you begin yourself a part of it may be written: roll that back.
     ///
-    /// `?` takes a [`RecordError`] and SeaORM's [`DbErr`]. For errors of your own there is [`Transact::transact_with_error`].
+    /// `?` takes a [`RecordError`], a [`TransitionError`](crate::TransitionError) and SeaORM's [`DbErr`]. For errors of your own there is [`Transact::transact_with_error`].
     ///
     /// Inside, use the transaction and nothing else: SeaORM's SQLite pool has one connection unless told otherwise, so that
     /// a statement on the outer connection waits for the transaction that waits for it.
@@ -65,7 +66,8 @@ pub trait Transact {
     /// conflict under `REPEATABLE READ` or `SERIALIZABLE`, also at the COMMIT, a lock that was not released in time.
     ///
     /// `work` runs `attempts` times at most, with random pauses of 10 ms in the mean after the first time, 20 ms after the second, and so
-    /// on up to one second. What it does outside the database is repeated with it.
+    /// on up to one second. What it does outside the database is repeated with it. The closure is cloned for each attempt: it borrows what
+    /// it uses, or owns what can be cloned.
     ///
     /// ```
     /// # use event_sea_orm::prelude::*;
@@ -86,7 +88,7 @@ pub trait Transact {
     fn transact_retrying<T>(
         &self,
         attempts: u32,
-        work: impl AsyncFn(&DatabaseTransaction) -> Result<T, RecordError>,
+        work: impl AsyncFnOnce(&DatabaseTransaction) -> Result<T, RecordError> + Clone,
     ) -> impl Future<Output = Result<T, RecordError>>;
 
     /// As [`Transact::transact`], with an error of your own, which has to take SeaORM's [`DbErr`], for the begin and the commit.
@@ -124,18 +126,29 @@ impl Transact for DatabaseConnection {
         &self,
         work: impl AsyncFnOnce(&DatabaseTransaction) -> Result<T, RecordError>,
     ) -> Result<T, RecordError> {
-        let dialect = dialect(self.get_database_backend())?;
-        // No log is at fault.
-        run(self, work, |error| RecordError::of(dialect, "", error), || RecordError::DroppedBlock).await
+        run(self, work, failed(self.get_database_backend()), || RecordError::DroppedBlock).await
     }
 
     async fn transact_retrying<T>(
         &self,
         attempts: u32,
-        work: impl AsyncFn(&DatabaseTransaction) -> Result<T, RecordError>,
+        work: impl AsyncFnOnce(&DatabaseTransaction) -> Result<T, RecordError> + Clone,
     ) -> Result<T, RecordError> {
-        let dialect = dialect(self.get_database_backend())?;
-        retry::retrying(dialect, attempts, async || self.transact(&work).await).await
+        // All by value: of a reference that is kept from one attempt to the next the compiler does not see that it is `Send`.
+        let (db, backend) = (self.clone(), self.get_database_backend());
+        let mut made = 1;
+        loop {
+            let (transaction, dropped) =
+                (begin_owned(db.clone(), options()).await.map_err(failed(backend))?, Arc::default());
+            // Called here, and not in a closure of a closure: the compiler would not see that the future is `Send`.
+            let worked = DROPPED_BLOCK.scope(Arc::clone(&dropped), work.clone()(&transaction)).await;
+            let ended = end(transaction, dropped, worked, failed(backend), || RecordError::DroppedBlock).await;
+            match ended {
+                Err(error) if made < attempts && retry::is_conflict(backend, &error) => retry::pause(made).await,
+                ended => return ended,
+            }
+            made += 1;
+        }
     }
 
     async fn transact_with_error<Err: From<DbErr>, T>(
@@ -146,15 +159,33 @@ impl Transact for DatabaseConnection {
     }
 }
 
+/// The error of a begin or a COMMIT; no log is at fault.
+fn failed(backend: DbBackend) -> impl Fn(DbErr) -> RecordError {
+    move |error| match dialect(backend) {
+        Ok(dialect) => RecordError::of(dialect, "", error),
+        Err(unsupported) => unsupported.into(),
+    }
+}
+
 async fn run<T, E>(
     db: &DatabaseConnection,
     work: impl AsyncFnOnce(&DatabaseTransaction) -> Result<T, E>,
     failed: impl Fn(DbErr) -> E,
     dropped_block: impl FnOnce() -> E,
 ) -> Result<T, E> {
-    let transaction = begin(db, options()).await.map_err(&failed)?;
-    let dropped = Arc::new(AtomicBool::new(false));
-    match DROPPED_BLOCK.scope(dropped.clone(), work(&transaction)).await {
+    let (transaction, dropped) = (begin(db, options()).await.map_err(&failed)?, Arc::default());
+    let worked = DROPPED_BLOCK.scope(Arc::clone(&dropped), work(&transaction)).await;
+    end(transaction, dropped, worked, failed, dropped_block).await
+}
+
+async fn end<T, E>(
+    transaction: DatabaseTransaction,
+    dropped: Arc<AtomicBool>,
+    worked: Result<T, E>,
+    failed: impl Fn(DbErr) -> E,
+    dropped_block: impl FnOnce() -> E,
+) -> Result<T, E> {
+    match worked {
         Ok(_) if dropped.load(Relaxed) => {
             let _ = roll_back(transaction).await;
             Err(dropped_block())
