@@ -28,9 +28,9 @@ use crate::transact;
 /// ```
 /// use event_sea_orm::{AtomicBlock, RecordConnection};
 /// # use event_sea_orm::prelude::*;
-/// # use sea_orm::*;
+/// # use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, ExecResult, QueryResult, Statement};
 /// # struct Tenant<'c> { txn: &'c DatabaseTransaction }
-/// # #[async_trait::async_trait]
+/// # #[sea_orm_migration::async_trait::async_trait]
 /// # impl ConnectionTrait for Tenant<'_> {
 /// #     fn get_database_backend(&self) -> DbBackend { self.txn.get_database_backend() }
 /// #     async fn execute_raw(&self, stmt: Statement) -> Result<ExecResult, DbErr> { self.txn.execute_raw(stmt).await }
