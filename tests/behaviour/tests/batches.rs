@@ -63,7 +63,7 @@ async fn batches_nest(db: &TestDb) {
 }
 
 async fn a_rollback_leaves_no_batch(db: &TestDb) {
-    let rolled_back = db.transact(async |txn| {
+    let rolled_back = db.transact_with_error(async |txn| {
         let batch = Batch::begin(txn, "nothing").await.unwrap();
         batch.run(async { IssueEvent::Closed.on(1).by_system().save(txn).await.unwrap() }).await;
         Err::<(), DbErr>(DbErr::Custom("no".to_owned()))

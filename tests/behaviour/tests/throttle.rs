@@ -112,7 +112,7 @@ async fn the_same_event_recorded_again_is_no_throttled_one(db: &TestDb) {
 }
 
 async fn what_is_rolled_back_throttles_nobody(db: &TestDb) {
-    let rolled_back = db.transact(async |txn| {
+    let rolled_back = db.transact_with_error(async |txn| {
         assert!(viewed(1, 0).save(txn).await.unwrap().is_new());
         Err::<(), DbErr>(DbErr::Custom("no".to_owned()))
     });

@@ -400,7 +400,7 @@ async fn a_transaction_that_sqlite_ended_leaves_the_connection_whole(db: &TestDb
         let _ = kit.drain().await;
     }
     let ended = db
-        .transact(async |txn| {
+        .transact_with_error(async |txn| {
             txn.execute_unprepared("INSERT OR ROLLBACK INTO once VALUES (1)").await?;
             txn.execute_unprepared("INSERT OR ROLLBACK INTO once VALUES (1)").await
         })
