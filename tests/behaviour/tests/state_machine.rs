@@ -260,7 +260,7 @@ async fn of_many_at_once_one_is_made(db: &TestDb) {
 async fn a_rollback_leaves_neither(db: &TestDb) {
     let ticket = ticket(db).await;
     let rolled_back: Result<(), DbErr> = db
-        .transact(async |txn| {
+        .transact_with_error(async |txn| {
             let started = ticket.start(txn).by_system().await.unwrap().model;
             started.close(txn).by_system().await.unwrap();
             assert_eq!(ticket::Entity::find_by_id(ticket.id).one(txn).await?.unwrap().status, Status::Closed);
@@ -271,7 +271,7 @@ async fn a_rollback_leaves_neither(db: &TestDb) {
     assert_eq!((row(db, &ticket).await, events(db).await.len()), (ticket.clone(), 0));
     // One that fails within a transaction leaves the rest of it as it is.
     let kept: Result<_, TransitionError> = db
-        .transact(async |txn| {
+        .transact_with_error(async |txn| {
             ticket.record(TicketEvent::Commented).by_system().key("k").save(txn).await?;
             let stale = ticket::Model { status: Status::Closed, ..ticket.clone() };
             stale.reopen(txn).by_system().await.unwrap_err();
