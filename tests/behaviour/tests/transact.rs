@@ -115,8 +115,8 @@ async fn the_future_is_send(db: &TestDb) {
     assert_eq!(task.await.unwrap().unwrap(), 2);
     let pool = (*db).clone();
     let task = tokio::spawn(async move {
-        let kept = vec![1_i64, 2];
-        pool.transact_retrying(2, async |txn| IssueEvent::Closed.on(kept[0]).by_system().save(txn).await).await
+        let kept = String::from("kept");
+        pool.transact_retrying(2, async |txn| IssueEvent::Closed.on(1).by_system().key(&kept).save(txn).await).await
     });
     assert!(task.await.unwrap().unwrap().is_new());
     let pool = (*db).clone();
