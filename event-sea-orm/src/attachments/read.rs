@@ -62,7 +62,7 @@ impl Attachments {
             ids.dedup();
             for ids in ids.chunks(CHUNK) {
                 let attachments = row::select(&self.db, |sql| {
-                    sql.push("log = ").bind(log.as_str()).push(" AND event_id IN ").list(ids.iter().copied());
+                    sql.push("log = ").bind(log.as_str()).push(" AND event_id IN ").set(ids.iter().copied());
                 });
                 for attachment in attachments.await? {
                     if let Some(event) = attachment.event.clone() {

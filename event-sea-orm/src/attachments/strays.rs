@@ -73,7 +73,7 @@ impl Attachments {
             return Ok(HashSet::new());
         }
         let mut sql = Sql::new(dialect);
-        sql.push("SELECT id FROM event_attachments WHERE id IN ").list(ids.iter().map(AttachmentId::as_str));
+        sql.push("SELECT id FROM event_attachments WHERE id IN ").set(ids.iter().map(AttachmentId::as_str));
         let failed = |error| AttachmentError::of(dialect, error);
         let rows = self.db.query_all_raw(sql.statement(backend)).await.map_err(failed)?;
         let path = |row: &QueryResult| Ok(path_of(&AttachmentId::from(row.try_get::<String>("", "id")?)));

@@ -116,7 +116,7 @@ impl Sweep<'_> {
             return Ok(false);
         }
         let mut sql = self.sql();
-        sql.push("UPDATE event_attachments SET state = 'removing' WHERE event_id IS NULL AND id IN ").list(ids);
+        sql.push("UPDATE event_attachments SET state = 'removing' WHERE event_id IS NULL AND id IN ").set(ids);
         transaction.execute_raw(sql.statement(transaction.get_database_backend())).await?;
         Ok(true)
     }
@@ -150,7 +150,7 @@ impl Sweep<'_> {
             from = last.1;
             let mut sql = self.sql();
             sql.push("UPDATE event_attachments SET state = 'removing' WHERE state = 'stored' AND log = ").bind(log);
-            sql.push(" AND id IN ").list(found.into_iter().map(|(id, _)| id));
+            sql.push(" AND id IN ").set(found.into_iter().map(|(id, _)| id));
             let db = &self.attachments.db;
             db.execute_raw(sql.statement(db.get_database_backend())).await?;
         }

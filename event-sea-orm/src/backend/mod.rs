@@ -118,6 +118,17 @@ pub(crate) trait Dialect: Send + Sync {
         None
     }
 
+    /// What follows the name of a log in a feed's branch that no condition gives an index: the index of times.
+    fn by_time(&self, log: &str) -> String {
+        let _ = log;
+        String::new()
+    }
+
+    /// Whether plans are kept with a statement's text, however much the log grows.
+    fn keeps_plans(&self) -> bool {
+        false
+    }
+
     /// Pushes the condition of a keyset page: older than this time, or of this time with a lower id.
     fn older(&self, sql: &mut Sql<'_>, occurred_at: DateTime<Utc>, id: i64) {
         sql.push("(occurred_at, id) < (").bind(occurred_at).push(", ").bind(id).push(")");

@@ -81,6 +81,10 @@ impl Dialect for Postgres {
         format!("({column} || '')")
     }
 
+    fn keeps_plans(&self) -> bool {
+        true
+    }
+
     fn text_type(&self) -> &'static str {
         "text"
     }

@@ -48,6 +48,21 @@ impl<'d> Sql<'d> {
         self.push(")")
     }
 
+    /// The same list for a set, with the last value repeated, so that there are few texts: each number of placeholders is another
+    /// statement, which drivers and servers keep prepared. Up to 1,024 values the lengths are powers of two, beyond multiples of 1,024;
+    /// very long lists are rare, stay as they are, and so below the databases' limits.
+    pub(crate) fn set<V: Into<Value>>(&mut self, values: impl IntoIterator<Item = V>) -> &mut Self {
+        const STEP: usize = 1_024;
+        const LONG: usize = 16 * STEP;
+        let mut values: Vec<Value> = values.into_iter().map(Into::into).collect();
+        if let Some(last) = values.last().filter(|_| values.len() <= LONG).cloned() {
+            let length = values.len();
+            values
+                .resize(if length <= STEP { length.next_power_of_two() } else { length.next_multiple_of(STEP) }, last);
+        }
+        self.list(values)
+    }
+
     pub(crate) fn statement(self, backend: DbBackend) -> Statement {
         Statement::from_sql_and_values(backend, self.text, self.values)
     }

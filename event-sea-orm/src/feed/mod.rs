@@ -5,6 +5,7 @@ mod error;
 mod labels;
 mod page;
 mod query;
+mod size;
 mod token;
 mod tree;
 mod typed;

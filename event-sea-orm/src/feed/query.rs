@@ -9,6 +9,7 @@ use std::sync::Arc;
 use event_core::{ActorRef, LogName, StoredEvent, SubjectRef};
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 
+use super::size;
 use super::token::PageToken;
 use super::{FeedError, PAGE_DEFAULT, PAGE_MAX};
 use crate::backend::{Dialect, Sql, dialect};
@@ -131,7 +132,11 @@ impl Query {
                 // The statement's own number.
                 if let Some(log) = usize::try_from(index).ok().and_then(|index| logs.get(index)) {
                     let table = branches.first().and_then(|branch| branch.table);
-                    events.push(Arc::new(stored_event(log, table, &mut names, &row, 1)?));
+                    let event = stored_event(log, table, &mut names, &row, 1)?;
+                    if dialect.keeps_plans() {
+                        size::seen(&event.at);
+                    }
+                    events.push(Arc::new(event));
                 }
             }
         }
@@ -195,6 +200,10 @@ impl Query {
                 ));
             }
         }
+        if dialect.keeps_plans() {
+            let largest = branches.iter().map(|branch| size::of(branch.log)).max().unwrap_or(0);
+            sql.push(&format!(" /* size {largest} */"));
+        }
         Some(sql.statement(backend))
     }
 
@@ -224,6 +233,9 @@ impl Query {
     fn branch(&self, sql: &mut Sql<'_>, dialect: &dyn Dialect, branch: &Branch<'_>) {
         let columns = own_table::columns(dialect, branch.table);
         sql.push(&format!("SELECT {} AS log_index, {columns} FROM ", branch.log_index)).name(branch.log.as_str());
+        if branch.subject.is_none() && branch.actor.is_none() && branch.batches.is_none() {
+            sql.push(&dialect.by_time(branch.log.as_str()));
+        }
         let table = branch.table;
         let mut word = " WHERE ";
         let mut and = |sql: &mut Sql<'_>| {
@@ -261,7 +273,7 @@ impl Query {
         }
         if let Some(batches) = branch.batches {
             and(sql);
-            sql.push("batch_id IN ").list(batches.iter().copied());
+            sql.push("batch_id IN ").set(batches.iter().copied());
         }
         if !self.but.is_empty() {
             and(sql);
@@ -292,7 +304,7 @@ impl Query {
         for (_, kind, name) in self.aliases.iter().filter(|(log, ..)| *log == branch.log.as_str()) {
             kinds.entry(*kind).or_default().push(*name);
         }
-        sql.push("(action IN ").list(actions.iter().map(String::as_str));
+        sql.push("(action IN ").set(actions.iter().map(String::as_str));
         for (kind, names) in kinds {
             match branch.table {
                 Some(table) if table.subject.kind != kind => continue,
@@ -321,7 +333,7 @@ fn is_by_one_of(sql: &mut Sql<'_>, dialect: &dyn Dialect, table: Option<&OwnTabl
         } else {
             let column = "coalesce(actor_id, actor_id)";
             let exact = if key.is_text() { dialect.exact_text(column) } else { None };
-            sql.push(exact.as_deref().unwrap_or(column)).push(" IN ").list(keys);
+            sql.push(exact.as_deref().unwrap_or(column)).push(" IN ").set(keys);
         }
         return;
     }
@@ -329,7 +341,7 @@ fn is_by_one_of(sql: &mut Sql<'_>, dialect: &dyn Dialect, table: Option<&OwnTabl
     sql.push("(1 = 0");
     for of_one_kind in actors.chunk_by(|one, other| one.kind == other.kind) {
         sql.push(&format!(" OR {kind} = ")).bind(of_one_kind.first().map_or("", |actor| &actor.kind));
-        sql.push(&format!(" AND {id} IN ")).list(of_one_kind.iter().map(|actor| actor.id.as_str()));
+        sql.push(&format!(" AND {id} IN ")).set(of_one_kind.iter().map(|actor| actor.id.as_str()));
     }
     sql.push(")");
 }

@@ -41,7 +41,7 @@ async fn take<C: ConnectionTrait>(
 ) -> Result<(), RecordError> {
     let mut sql = Sql::new(dialect);
     sql.push("UPDATE event_attachments SET log = ").bind(at.log.as_str()).push(", event_id = ").bind(at.id);
-    sql.push(" WHERE event_id IS NULL AND state = 'stored' AND id IN ").list(ids(event));
+    sql.push(" WHERE event_id IS NULL AND state = 'stored' AND id IN ").set(ids(event));
     let done = conn.execute_raw(sql.statement(conn.get_database_backend())).await;
     let done = done.map_err(|error| RecordError::of(dialect, TABLE, error))?;
     if done.rows_affected() == event.attachments.len() as u64 {
@@ -109,7 +109,7 @@ struct Rows(HashMap<String, Row>);
 impl Rows {
     async fn of<C: ConnectionTrait>(conn: &C, dialect: &dyn Dialect, event: &NewEvent) -> Result<Self, RecordError> {
         let rows = select(conn, dialect, |sql| {
-            sql.push("id IN ").list(ids(event));
+            sql.push("id IN ").set(ids(event));
         });
         Ok(Self(rows.await?.into_iter().map(|row| (row.id.clone(), row)).collect()))
     }

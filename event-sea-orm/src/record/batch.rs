@@ -121,7 +121,7 @@ impl Batch {
             let mut inner = Vec::new();
             for ids in outer.chunks(1_000) {
                 let nested = select(conn, |sql| {
-                    sql.push(" WHERE parent_id IN ").list(ids.iter().map(String::as_str));
+                    sql.push(" WHERE parent_id IN ").set(ids.iter().map(String::as_str));
                 });
                 inner.extend(nested.await?.into_iter().map(|batch| batch.id));
             }

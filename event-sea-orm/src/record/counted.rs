@@ -95,7 +95,7 @@ async fn taken_keys<C: ConnectionTrait>(
         return Ok(BTreeSet::new());
     }
     let mut sql = Sql::new(dialect);
-    sql.push("SELECT idempotency_key FROM ").name(log).push(" WHERE idempotency_key IN ").list(keys).push(end);
+    sql.push("SELECT idempotency_key FROM ").name(log).push(" WHERE idempotency_key IN ").set(keys).push(end);
     let rows = conn.query_all_raw(sql.statement(conn.get_database_backend())).await?;
     rows.iter().map(|row| row.try_get("", "idempotency_key")).collect()
 }

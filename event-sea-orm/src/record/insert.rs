@@ -227,7 +227,7 @@ pub(super) async fn by_keys<C: ConnectionTrait>(
         .push(" FROM ")
         .name(log)
         .push(" WHERE idempotency_key IN ");
-    sql.list(keys.iter().copied()).push(dialect.newest_rows());
+    sql.set(keys.iter().copied()).push(dialect.newest_rows());
     let statement = sql.statement(conn.get_database_backend());
     let rows = conn.query_all_raw(statement).await.map_err(|error| RecordError::of(dialect, log, error))?;
     let log = LogName::from_static(log);

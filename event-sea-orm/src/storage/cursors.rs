@@ -1,7 +1,7 @@
 //! Cursors and leases: the rows of `event_cursors`. A lease covers all of an inbox's rows; they are written together.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -64,9 +64,33 @@ impl SeaStorage {
         wishes: &[Wish],
         now: DateTime<Utc>,
     ) -> Result<Vec<Claimed>, StorageError> {
+        let free = self.free_of(owner, wishes).await?;
+        if free.is_empty() {
+            return Ok(Vec::new());
+        }
         let transaction = self.begin_own().await?;
-        let claimed = self.claim_in(transaction.connection(), owner, lease, wishes, now).await;
+        let claimed = self.claim_in(transaction.connection(), owner, lease, &free, now).await;
         self.end(transaction, claimed).await
+    }
+
+    /// The inboxes that no other worker held at the time of this read, which locks no row and begins no transaction.
+    ///
+    /// A worker that holds nothing asks once a second. If it locked rows to find out who holds them, the saves and renewals of the
+    /// worker that holds them would wait for it. The read decides nothing: an inbox that it shows as free is checked again under the
+    /// lock, and one that becomes free later is claimed at the next call.
+    async fn free_of<'w>(&self, owner: &str, wishes: &'w [Wish]) -> Result<Vec<&'w Wish>, StorageError> {
+        let mut sql = self.sql()?;
+        sql.push("SELECT inbox, max(CASE WHEN ");
+        self.push_held(&mut sql, owner)?;
+        // All inboxes' rows: a list of names would be another statement for each number of them.
+        sql.push(" THEN 1 ELSE 0 END) AS held FROM event_cursors GROUP BY inbox");
+        let mut free = BTreeSet::new();
+        for row in self.query(&self.own().await?, sql).await? {
+            if self.number(&row, "held")? == 0 {
+                free.insert(self.text(&row, "inbox")?);
+            }
+        }
+        Ok(wishes.iter().filter(|wish| free.contains(wish.inbox)).collect())
     }
 
     async fn claim_in(
@@ -74,7 +98,7 @@ impl SeaStorage {
         transaction: &DatabaseTransaction,
         owner: &str,
         lease: Duration,
-        wishes: &[Wish],
+        wishes: &[&Wish],
         now: DateTime<Utc>,
     ) -> Result<Vec<Claimed>, StorageError> {
         let mut claimed = Vec::new();
@@ -230,7 +254,7 @@ impl SeaStorage {
     ) -> Result<Vec<String>, StorageError> {
         let ours = |sql: &mut Sql<'_>| {
             sql.push(" WHERE owner = ").bind(owner).push(" AND inbox IN ");
-            sql.list(held.iter().map(|(inbox, _)| inbox.as_str()));
+            sql.set(held.iter().map(|(inbox, _)| inbox.as_str()));
         };
         let mut sql = self.sql()?;
         sql.push("SELECT inbox, epoch FROM event_cursors");

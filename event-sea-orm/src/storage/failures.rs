@@ -102,7 +102,7 @@ impl SeaStorage {
         }
         let mut sql = self.sql()?;
         sql.push("SELECT inbox, min(next_attempt_at) AS due FROM event_failures WHERE inbox IN ");
-        sql.list(inboxes.iter().map(String::as_str));
+        sql.set(inboxes.iter().map(String::as_str));
         sql.push(" AND state IN ('retrying', 'snoozed', 'waiting') AND next_attempt_at IS NOT NULL GROUP BY inbox");
         let rows = self.query(&self.own().await?, sql).await?;
         rows.iter().map(|row| Ok((self.text(row, "inbox")?, self.column(row, "due")?))).collect()

@@ -23,6 +23,20 @@ pub(super) const ACQUIRE: Duration = Duration::from_secs(10);
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 pub(super) const CONNECTIONS: u32 = 3;
 
+/// How many prepared statements one of them keeps. The driver's default is 100; a statement that falls out is closed and prepared
+/// again, which with MySQL's driver takes 40 ms (it leaves TCP_NODELAY unset: the second small packet waits for the delayed
+/// acknowledgement of the first). A few per log and state of a lane are in use; their number is bounded
+/// (`behaviour::statements`), and the servers' own limits are far above it.
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub(super) const STATEMENTS: usize = 1_000;
+
+/// The options of the application's connections with the level of a library's own work: the driver would log each statement as the
+/// application's, by SeaORM's default at INFO.
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub(super) fn quiet<O: sea_orm::sqlx::ConnectOptions>(options: O) -> O {
+    options.log_statements(log::LevelFilter::Trace)
+}
+
 /// Whether a pooled connection was in use a moment ago: the pool has asked it whether it is alive as it was given back, and to
 /// ask again before each statement would be a round trip for every one. What ended since is an error like any.
 #[cfg(any(feature = "postgres", feature = "mysql"))]

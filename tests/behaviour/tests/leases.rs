@@ -9,15 +9,17 @@ use behaviour::models::IssueEvent;
 use behaviour::raw::RawFailure;
 use behaviour::seen::Seen;
 use behaviour::worker::{Worker, until};
-use behaviour::{TestDb, on_every_database};
+use behaviour::{Kind, TestDb, on_every_database};
 use event_core::dispatch::Blocked;
 use event_core::storage::{PauseChange, Save, Storage, StorageErrorKind, Wish};
 use event_core::{Clock, LogName, Start};
 use event_sea_orm::SeaStorage;
 use event_sea_orm::prelude::*;
+use sea_orm::ConnectionTrait as _;
 
 on_every_database! {
     an_inbox_has_one_owner_at_a_time
+    a_worker_that_holds_nothing_locks_nothing
     a_lease_that_ran_out_is_taken_over
     a_lease_of_a_clock_that_was_set_back_is_over
     a_worker_whose_clock_was_set_back_keeps_its_inboxes_or_is_fenced_off
@@ -78,6 +80,32 @@ async fn an_inbox_has_one_owner_at_a_time(db: &TestDb) {
     one.wait_for(12).await;
     assert_eq!(other.lines().len(), 0);
     first.stop().await;
+}
+
+/// Saves and renewals of the worker that holds the inboxes must not wait for one that only looks whether they are free.
+async fn a_worker_that_holds_nothing_locks_nothing(db: &TestDb) {
+    let (holder, looker, blocker) = (SeaStorage::from(&**db), db.another(1).await, db.another(1).await);
+    let looker = SeaStorage::from(&looker);
+    let claim = async |storage: &SeaStorage, owner| {
+        let claimed = storage.claim(owner, Duration::from_secs(3_600), &[wish()], chrono::Utc::now()).await;
+        claimed.unwrap().iter().map(|claimed| claimed.epoch).collect::<Vec<_>>()
+    };
+    holder.place(&[wish()]).await.unwrap();
+    let [epoch] = claim(&holder, "holder").await[..] else { panic!("it is free") };
+    // Now nothing but plain reads gets through.
+    let block: &[&str] = match db.kind() {
+        Kind::Sqlite => &["BEGIN IMMEDIATE"],
+        Kind::Postgres => &["BEGIN", "LOCK TABLE event_cursors IN EXCLUSIVE MODE"],
+        Kind::MySql => &["LOCK TABLES event_cursors READ"],
+    };
+    for statement in block {
+        blocker.execute_unprepared(statement).await.unwrap();
+    }
+    assert_eq!(claim(&looker, "looker").await, [0_i64; 0]);
+    let release = if db.kind() == Kind::MySql { "UNLOCK TABLES" } else { "ROLLBACK" };
+    blocker.execute_unprepared(release).await.unwrap();
+    holder.release("holder", "counted", epoch).await.unwrap();
+    assert_eq!(claim(&looker, "looker").await, [epoch + 1]);
 }
 
 async fn a_lease_that_ran_out_is_taken_over(db: &TestDb) {

@@ -105,6 +105,11 @@ impl Dialect for MySql {
         sql.push(" OR (occurred_at = ").bind(occurred_at).push(" AND id < ").bind(id).push("))");
     }
 
+    /// Statistics that are older than the log would have it sorted.
+    fn by_time(&self, log: &str) -> String {
+        format!(" FORCE INDEX ({})", self.quoted(&format!("{log}_time")))
+    }
+
     fn text_type(&self) -> &'static str {
         "char"
     }

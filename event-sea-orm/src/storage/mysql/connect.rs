@@ -9,7 +9,7 @@ use sea_orm::sqlx::{Connection, Executor, raw_sql};
 
 use crate::backend::mysql::session;
 use crate::storage::SeaStorage;
-use crate::storage::own::{self, ACQUIRE, CONNECTIONS, Own};
+use crate::storage::own::{self, ACQUIRE, CONNECTIONS, Own, STATEMENTS};
 
 /// A session's settings, whatever the server's defaults are: READ COMMITTED, so that each statement has a snapshot of its own,
 /// and each is committed at once outside of transactions; no statement, lock or silence of ours lasts for long, where the
@@ -42,5 +42,5 @@ fn pool(options: &MySqlConnectOptions, most: u32) -> MySqlPool {
             Box::pin(async move { Ok(own::is_fresh(idle) || connection.ping().await.is_ok()) })
         })
         .after_connect(|connection, _| Box::pin(async move { connection.execute(raw_sql(SETTINGS)).await.map(drop) }))
-        .connect_lazy_with(options.clone())
+        .connect_lazy_with(own::quiet(options.clone()).statement_cache_capacity(STATEMENTS))
 }

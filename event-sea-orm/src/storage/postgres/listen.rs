@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::Looker;
 use crate::storage::SeaStorage;
-use crate::storage::own::ACQUIRE;
+use crate::storage::own::{self, ACQUIRE};
 
 const CHANNEL: &str = "event_recorded";
 
@@ -99,7 +99,7 @@ fn one_connection(storage: &SeaStorage) -> PgPool {
         .max_connections(1)
         .max_lifetime(None)
         .acquire_timeout(ACQUIRE)
-        .connect_lazy_with((*options).clone())
+        .connect_lazy_with(own::quiet((*options).clone()))
 }
 
 /// What recorders know of this worker.

@@ -80,7 +80,7 @@ impl SeaStorage {
             .push(")");
         self.execute(transaction, sql).await?;
         let these = |sql: &mut Sql<'_>| {
-            sql.push(" FROM ").name(log.as_str()).push(" WHERE id IN ").list(ids.iter().copied()).push(" AND NOT ");
+            sql.push(" FROM ").name(log.as_str()).push(" WHERE id IN ").set(ids.iter().copied()).push(" AND NOT ");
             push_failing(sql, log);
         };
         if matches!(retention.archive, Archive::Table) {

@@ -23,7 +23,7 @@ impl SeaStorage {
             let names = rows.iter().map(|row| self.text(row, "name")).collect::<Result<Vec<_>, _>>()?;
             let mut sql = self.sql()?;
             // Taken again meanwhile, it stays.
-            sql.push("DELETE FROM event_throttles WHERE until <= ").bind(before).push(" AND name IN ").list(names);
+            sql.push("DELETE FROM event_throttles WHERE until <= ").bind(before).push(" AND name IN ").set(names);
             let gone = self.execute(&db, sql).await?;
             // All of them taken again, or of a name that another program wrote and that compares as another (PostgreSQL pads it).
             if gone == 0 {
