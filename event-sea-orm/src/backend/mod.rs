@@ -1,5 +1,6 @@
 //! What differs between databases, one file each: statements, DDL, and what their errors mean.
 
+pub(crate) mod bindable;
 #[cfg(feature = "mysql")]
 pub(crate) mod mysql;
 #[cfg(feature = "postgres")]

@@ -3,6 +3,7 @@
 use sea_orm::{DbBackend, Statement, Value};
 
 use super::Dialect;
+use super::bindable::{bindable, without_nul};
 
 /// SQL text with its values.
 pub(crate) struct Sql<'d> {
@@ -26,12 +27,12 @@ impl<'d> Sql<'d> {
     }
 
     pub(crate) fn name(&mut self, name: &str) -> &mut Self {
-        let quoted = self.dialect.quoted(name);
+        let quoted = self.dialect.quoted(&without_nul(name));
         self.push(&quoted)
     }
 
     pub(crate) fn bind(&mut self, value: impl Into<Value>) -> &mut Self {
-        self.values.push(self.dialect.value(value.into()));
+        self.values.push(self.dialect.value(bindable(value.into())));
         let placeholder = self.dialect.placeholder(self.values.len());
         self.push(&placeholder)
     }

@@ -7,6 +7,8 @@ use chrono::{DateTime, Utc};
 use event_core::{LogName, NAME_MAX, StoredEvent};
 use serde::{Deserialize, Serialize};
 
+use crate::backend::bindable::is_time_bindable;
+
 /// Where a page ended: give it to `.after(...)` for the next one. Opaque text, safe in a URL.
 ///
 /// ```
@@ -48,7 +50,8 @@ impl FromStr for PageToken {
             return Err(BadToken);
         }
         let micros = part()?.parse().map_err(|_| BadToken)?;
-        let occurred_at = DateTime::from_timestamp_micros(micros).ok_or(BadToken)?;
+        let occurred_at =
+            DateTime::from_timestamp_micros(micros).filter(|time| is_time_bindable(*time)).ok_or(BadToken)?;
         let id = part()?.parse().map_err(|_| BadToken)?;
         let log = part()?;
         if id < 1 || log.is_empty() || log.len() > NAME_MAX || log.contains('\0') {
@@ -86,9 +89,19 @@ mod tests {
         assert_eq!(token.to_string().parse(), Ok(token.clone()));
         let json = serde_json::to_string(&token).unwrap();
         assert_eq!(serde_json::from_str::<PageToken>(&json).unwrap(), token);
-        for bad in
-            ["", "1", "1~2~3", "1~2~3~", "2~2~3~events", "1~x~3~events", "1~2~0~events", "1~9223372036854775807~3~e"]
-        {
+        for bad in [
+            "",
+            "1",
+            "1~2~3",
+            "1~2~3~",
+            "2~2~3~events",
+            "1~x~3~events",
+            "1~2~0~events",
+            "1~9223372036854775807~3~e",
+            // The years 255,499 and -5,000.
+            "1~8000000000000000000~5~events",
+            "1~-219951936000000000~1~events",
+        ] {
             assert_eq!(bad.parse::<PageToken>(), Err(BadToken), "{bad}");
         }
         assert!(serde_json::from_str::<PageToken>("\"x\"").is_err());

@@ -28,6 +28,7 @@ on_every_database! {
     two_enums_of_one_subject_have_a_feed_each
     a_limit_has_bounds
     a_token_goes_through_text
+    whatever_a_url_holds_costs_no_connection
     feeds_walk_their_index
     ; sqlite_only:
     a_row_that_is_no_json_is_named
@@ -488,4 +489,61 @@ async fn two_enums_of_one_subject_have_a_feed_each(db: &TestDb) {
     assert_eq!(closed.entries.iter().map(|entry| entry.action.as_str()).collect::<Vec<_>>(), ["closed"]);
     let invoiced = BillingEvent::feed().of_id(1).page(&**db).await.unwrap();
     assert_eq!(invoiced.entries.iter().map(|entry| entry.action.as_str()).collect::<Vec<_>>(), ["invoiced"]);
+}
+
+/// Texts as strangers send them: nearly tokens, and anything.
+fn strangers_text(rng: &mut impl FnMut(u64) -> u64) -> String {
+    let number = |rng: &mut dyn FnMut(u64) -> u64| {
+        let number = i128::from(rng(u64::MAX)) >> rng(70).min(64);
+        if rng(2) == 0 { number } else { -number }
+    };
+    let log =
+        ["events", "audit_events", "nowhere", "", "a\0b", "'; --", "\u{1F600}", "~"][usize::try_from(rng(8)).unwrap()];
+    match rng(4) {
+        0 => (0..rng(20)).map(|_| char::from_u32(u32::try_from(rng(0x1_0000)).unwrap()).unwrap_or('~')).collect(),
+        _ => format!("1~{}~{}~{log}", number(rng), number(rng)),
+    }
+}
+
+async fn whatever_a_url_holds_costs_no_connection(db: &TestDb) {
+    IssueEvent::Closed.on(1).by_system().save(&**db).await.unwrap();
+    let pool = db.another(if db.kind() == Kind::Sqlite { 1 } else { 5 }).await;
+    let mut seed = 16_u64;
+    let mut rng = move |most: u64| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 16) % most.max(1)
+    };
+    let (mut pages, mut bad) = (0, 0);
+    let fixed = ["1~8000000000000000000~5~events", "1~-219951936000000000~1~events", "1~253402300799999999~5~events"];
+    let random: Vec<String> = (0..400).map(|_| strangers_text(&mut rng)).collect();
+    for text in fixed.into_iter().map(str::to_owned).chain(random) {
+        match text.parse::<PageToken>() {
+            Ok(token) => {
+                IssueEvent::feed().after(token.clone()).page(&pool).await.unwrap();
+                any_feed().after(token).page(&pool).await.unwrap();
+                pages += 1;
+            }
+            Err(event_sea_orm::BadToken) => bad += 1,
+        }
+        // The same as ids and filters; those of a typed feed, of any feed, of a tree.
+        IssueEvent::feed().of_id(text.as_str()).page(&pool).await.unwrap();
+        let actor = ActorRef::new("user", text.as_str());
+        any_feed().of_ref(SubjectRef::new("issue", text.as_str())).by_ref(actor).page(&pool).await.unwrap();
+        any_feed().actions([text.as_str()]).in_batches([text.as_str()]).page(&pool).await.unwrap();
+        Batch::find(&pool, &text).await.unwrap();
+        EventTree::correlated(&pool, text.as_str()).await.unwrap();
+        let log = LogName::from(text.clone());
+        if !["events", "audit_events"].contains(&text.as_str()) && !text.is_empty() {
+            let error = EventTree::of(&pool, &EventRef::new(log, 1)).await.unwrap_err();
+            assert!(matches!(error, FeedError::NotMigrated { .. } | FeedError::Db(_)), "{error:?}");
+        }
+    }
+    assert!(pages > 20 && bad > 20, "{pages} tokens, {bad} that are none");
+    // Every connection answers.
+    let asked = (0..10).map(|_| IssueEvent::feed().page(&pool));
+    for page in
+        tokio::time::timeout(std::time::Duration::from_secs(20), futures_util::future::join_all(asked)).await.unwrap()
+    {
+        assert_eq!(page.unwrap().entries.len(), 1);
+    }
 }
