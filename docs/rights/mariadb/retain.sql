@@ -9,3 +9,5 @@ GRANT UPDATE (state), DELETE ON app.event_attachments TO 'app_retain'@'%';
 GRANT SELECT ON app.* TO 'app_retain'@'%';
 -- For `archive_in_table`, which creates `<log>_archive`:
 --   GRANT CREATE, INSERT ON app.* TO 'app_retain'@'%';
+-- For `batches`, which removes recorded batches:
+--   GRANT DELETE ON app.event_batches TO 'app_retain'@'%';

@@ -10,3 +10,6 @@ GRANT SELECT, DELETE ON event_throttles TO app_retain;
 GRANT SELECT, UPDATE (state), DELETE ON event_attachments TO app_retain;
 -- For `archive_in_table`, which creates `<log>_archive`:
 --   GRANT CREATE ON SCHEMA public TO app_retain;
+-- For `batches`, which removes recorded batches: all logs and their archives have to be read.
+--   GRANT SELECT, DELETE ON event_batches TO app_retain;
+--   GRANT SELECT ON ALL TABLES IN SCHEMA public TO app_retain;

@@ -190,6 +190,9 @@ pub(crate) trait Dialect: Send + Sync {
     /// Asks for a column's type in the words of this database, as `type`; no row where there is no such column.
     fn column_type(&self, target: &Target) -> Statement;
 
+    /// Asks for the tables of the database that are logs or archives of logs, by their columns, as `name`.
+    fn logs_and_archives(&self) -> &'static str;
+
     /// The statements that remove a log.
     fn log_down(&self, log: &str) -> Vec<String>;
 

@@ -183,6 +183,11 @@ impl Dialect for Postgres {
         sql.statement(DbBackend::Postgres)
     }
 
+    fn logs_and_archives(&self) -> &'static str {
+        "SELECT relname::text AS name FROM pg_class WHERE relkind IN ('r', 'p') AND pg_table_is_visible(oid) AND 2 = (SELECT count(*) \
+         FROM pg_attribute WHERE attrelid = pg_class.oid AND NOT attisdropped AND attname IN ('batch_id', 'causation_log'))"
+    }
+
     fn log_down(&self, log: &str) -> Vec<String> {
         ddl::log_down(log)
     }

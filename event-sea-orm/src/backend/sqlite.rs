@@ -158,6 +158,11 @@ impl Dialect for Sqlite {
         sql.statement(DbBackend::Sqlite)
     }
 
+    fn logs_and_archives(&self) -> &'static str {
+        "SELECT name FROM sqlite_master AS log WHERE type = 'table' AND 2 = (SELECT count(*) FROM pragma_table_info(log.name) AS info \
+         WHERE info.name IN ('batch_id', 'causation_log'))"
+    }
+
     fn log_down(&self, log: &str) -> Vec<String> {
         vec![format!("DROP TABLE {}", self.quoted(log))]
     }

@@ -259,7 +259,8 @@ pub(crate) fn system() -> Vec<String> {
     first_failed_at datetime(6) NOT NULL,
     last_failed_at datetime(6) NOT NULL,
     PRIMARY KEY (inbox, log, event_id),
-    KEY event_failures_due (inbox, state, next_attempt_at)
+    KEY event_failures_due (inbox, state, next_attempt_at),
+    KEY event_failures_event (log, event_id)
 ) {TABLE}"
         ),
     ]

@@ -139,6 +139,7 @@ pub(crate) fn system() -> Vec<String> {
 )"#
         .to_owned(),
         "CREATE INDEX event_failures_due ON event_failures (inbox, state, next_attempt_at)".to_owned(),
+        "CREATE INDEX event_failures_event ON event_failures (log, event_id)".to_owned(),
     ]
 }
 

@@ -28,12 +28,70 @@ on_every_database! {
     a_table_takes_what_goes
     a_key_may_come_again_and_be_archived_again
     throttles_that_ended_go_too
+    imported_history_goes_by_when_it_happened
+    recorded_batches_go_when_nothing_names_them
+    dead_letters_are_found_by_an_index
     ids_go_on_and_new_inboxes_take_what_is_left
     two_at_once_do_it_once
     a_run_that_is_cut_off_leaves_whole_batches
     beside_live_traffic_nothing_is_lost_and_nothing_done_twice
     ; postgres_only:
     what_a_policy_hides_does_not_go
+}
+
+/// What a program imports that ran on paper until yesterday.
+async fn imported_history_goes_by_when_it_happened(db: &TestDb) {
+    let year = chrono::TimeDelta::days(365);
+    for id in 1..=6 {
+        let happened = if id % 2 == 0 { chrono::Utc::now() - year } else { chrono::Utc::now() };
+        IssueEvent::Closed.on(id).by_system().at(happened).save(&**db).await.unwrap();
+    }
+    recorded(db, 1).await;
+    assert_eq!(run(db, Retention::older_than(DAY)).await.deleted, 0);
+    // Young ones between them end nothing.
+    assert_eq!(run(db, Retention::older_than(DAY).by_occurred_at().batch(1)).await.deleted, 3);
+    assert_eq!(ids(db).await, [1, 3, 5, 7]);
+    // What an inbox has not done stays, and the report says since when.
+    IssueEvent::Closed.on(1).by_system().at(chrono::Utc::now() - year).save(&**db).await.unwrap();
+    IssueEvent::Closed.on(1).by_system().save(&**db).await.unwrap();
+    let of_log = run(db, Retention::older_than(DAY).by_occurred_at()).await;
+    assert_eq!(of_log.deleted, 0);
+    assert!(of_log.held.iter().any(|held| chrono::Utc::now() - held.oldest >= year), "{of_log:?}");
+    assert_eq!(run(db, Retention::older_than(DAY)).await.held, []);
+}
+
+async fn recorded_batches_go_when_nothing_names_them(db: &TestDb) {
+    let batches = async |retention: Retention| retention.batches().run(&**db).await.unwrap().batches;
+    let recorded_in = async |batch: &Batch| {
+        batch.run(IssueEvent::Closed.on(1).by_system().save(&**db)).await.unwrap();
+        recorded(db, 1).await;
+    };
+    let archived = Batch::begin(&**db, "archived").await.unwrap();
+    recorded_in(&archived).await;
+    // Its event is in the archive.
+    assert_eq!(batches(everything().archive_in_table()).await, 0);
+    db.sql("DELETE FROM events_archive").await.unwrap();
+    let outer = Batch::begin(&**db, "outer").await.unwrap();
+    let inner = outer.run(Batch::begin(&**db, "inner")).await.unwrap();
+    recorded_in(&inner).await;
+    assert_eq!(batches(Retention::older_than(DAY)).await, 0);
+    // Without asking for it they stay.
+    assert_eq!(everything().run(&**db).await.unwrap().batches, 0);
+    assert_eq!(batches(everything()).await, 3);
+    // The newest event stays, and with it its batch and the one around it; one of its own log's counts as well.
+    let outer = Batch::begin(&**db, "outer").await.unwrap();
+    let inner = outer.run(Batch::begin(&**db, "inner")).await.unwrap();
+    inner.run(AccountEvent::SignedIn.on(1).by_system().save(&**db)).await.unwrap();
+    assert_eq!(batches(everything().log("events")).await, 0);
+    assert_eq!(db.number("SELECT count(*) FROM event_batches").await, 2);
+}
+
+/// Each event is looked up among the failure rows: without an index that is quadratic.
+async fn dead_letters_are_found_by_an_index(db: &TestDb) {
+    let asked = "SELECT CASE WHEN EXISTS (SELECT 1 FROM event_failures WHERE event_failures.log = 'events' \
+         AND event_failures.event_id = events.id) THEN 1 ELSE 0 END AS failing FROM events WHERE id > 7 LIMIT 5";
+    let plan = db.plan(db.statement(asked, [])).await;
+    assert!(plan.contains("event_failures_event"), "{plan}");
 }
 
 const DAY: Duration = Duration::from_secs(86_400);

@@ -199,6 +199,11 @@ impl Dialect for MySql {
         sql.statement(DbBackend::MySql)
     }
 
+    fn logs_and_archives(&self) -> &'static str {
+        "SELECT table_name AS name FROM information_schema.columns WHERE table_schema = database() \
+         AND column_name IN ('batch_id', 'causation_log') GROUP BY table_name HAVING count(*) = 2"
+    }
+
     fn log_down(&self, log: &str) -> Vec<String> {
         ddl::log_down(log)
     }

@@ -36,7 +36,11 @@ impl SeaStorage {
         before: DateTime<Utc>,
     ) -> Result<Found, StorageError> {
         let mut sql = self.sql()?;
-        sql.push("SELECT id, CASE WHEN created_at <= ").bind(before).push(" THEN 1 ELSE 0 END AS old, CASE WHEN ");
+        sql.push("SELECT id, CASE WHEN ")
+            .push(retention.time())
+            .push(" <= ")
+            .bind(before)
+            .push(" THEN 1 ELSE 0 END AS old, CASE WHEN ");
         push_wanted(&mut sql, retention, log);
         sql.push(" THEN 1 ELSE 0 END AS wanted, CASE WHEN ");
         push_failing(&mut sql, log);
@@ -48,8 +52,9 @@ impl SeaStorage {
         for row in self.query(&self.own().await?, sql).await? {
             let is_old = self.number(&row, "old")? != 0;
             let id = self.number(&row, "id")?;
-            // Ids are drawn in the order of time, or nearly: after a whole batch of younger ones nothing old is to come.
-            if is_old || found.last.is_some() {
+            // Ids are drawn in the order of time, or nearly: after a whole batch of younger ones nothing old is to come. They say nothing of
+            // when events happened.
+            if is_old || found.last.is_some() || retention.by_occurred_at {
                 found.last = Some(id);
             }
             if !is_old || self.number(&row, "wanted")? == 0 {
@@ -101,6 +106,11 @@ impl SeaStorage {
 }
 
 impl Retention {
+    /// The column by which events are old.
+    pub(super) fn time(&self) -> &'static str {
+        if self.by_occurred_at { "occurred_at" } else { "created_at" }
+    }
+
     /// The end of these events, once the archive has them.
     pub(super) async fn remove(
         &self,

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use event_core::storage::StorageError;
 use event_core::{LogName, registry};
 
-use super::Held;
+use super::{Held, Retention};
 use crate::storage::SeaStorage;
 
 /// An inbox's place in a log.
@@ -61,6 +61,7 @@ impl SeaStorage {
     /// Those of them that hold old events back.
     pub(super) async fn held_back(
         &self,
+        retention: &Retention,
         log: &LogName,
         holds: Vec<Hold>,
         before: DateTime<Utc>,
@@ -69,10 +70,12 @@ impl SeaStorage {
         let mut held = Vec::new();
         for hold in holds {
             let mut sql = self.sql()?;
-            sql.push("SELECT created_at FROM ").name(log.as_str()).push(" WHERE id > ").bind(hold.up_to);
-            sql.push(" ORDER BY id LIMIT 1");
+            let time = retention.time();
+            sql.push("SELECT ").push(time).push(" FROM ").name(log.as_str()).push(" WHERE id > ").bind(hold.up_to);
+            // Ids are drawn in the order of recording, or nearly.
+            sql.push(" ORDER BY ").push(if time == "created_at" { "id" } else { time }).push(" LIMIT 1");
             let Some(row) = self.query(&db, sql).await?.into_iter().next() else { continue };
-            let oldest: DateTime<Utc> = self.column(&row, "created_at")?;
+            let oldest: DateTime<Utc> = self.column(&row, time)?;
             if oldest > before {
                 continue;
             }

@@ -5,6 +5,7 @@
 
 mod archive;
 mod batch;
+mod batches;
 mod hold;
 mod report;
 mod throttles;
@@ -76,6 +77,8 @@ pub struct Retention {
     only: Vec<Only>,
     batch: u32,
     archive: Archive,
+    by_occurred_at: bool,
+    batches: bool,
 }
 
 /// Actions of an enum: what is removed of its log, where others stay.
@@ -90,7 +93,15 @@ struct Only {
 impl Retention {
     /// Of all linked enums' logs, what was recorded longer ago than that.
     pub fn older_than(age: Duration) -> Self {
-        Self { older_than: age, logs: BTreeSet::new(), only: Vec::new(), batch: BATCH, archive: Archive::Nowhere }
+        Self {
+            older_than: age,
+            logs: BTreeSet::new(),
+            only: Vec::new(),
+            batch: BATCH,
+            archive: Archive::Nowhere,
+            by_occurred_at: false,
+            batches: false,
+        }
     }
 
     /// Of this log; call it once per log. Without it, of the logs of all linked enums.
@@ -108,6 +119,25 @@ impl Retention {
         let actions = actions.into_iter().flat_map(|action| action.descriptor().names()).collect();
         self.logs.insert(log.clone());
         self.only.push(Only { log, subject, actions });
+        self
+    }
+
+    /// Goes by when events happened (`occurred_at`) and not by when they were recorded: imported history does not stay for another whole
+    /// period. An event of long ago goes as soon as every inbox has done it, even if it was recorded a moment ago.
+    ///
+    /// `occurred_at` is the recorder's word, and follows no order of ids: each run reads the ids and times of the whole log, where it
+    /// otherwise stops at the first batch that is too young.
+    pub fn by_occurred_at(mut self) -> Self {
+        self.by_occurred_at = true;
+        self
+    }
+
+    /// Removes recorded batches too ([`Batch`](crate::Batch), the rows of `event_batches`) that began longer ago than asked for, have no
+    /// event left in any log or archive table of the database, and no batch nested in them.
+    ///
+    /// The account needs DELETE on `event_batches`, and SELECT on it and on all logs and their archives.
+    pub fn batches(mut self) -> Self {
+        self.batches = true;
         self
     }
 
@@ -166,6 +196,9 @@ impl Retention {
             report.logs.insert(log, of_log);
         }
         report.throttles = storage.remove_throttles(before).await?;
+        if self.batches {
+            report.batches = storage.remove_batches(before).await?;
+        }
         Ok(report)
     }
 
@@ -194,7 +227,7 @@ impl Retention {
             let holds = storage.holds(log).await?;
             let found = storage.find_old(self, log, after, hold::bound(&holds), before).await?;
             let Some(last) = found.last else {
-                of_log.held = storage.held_back(log, holds, before).await?;
+                of_log.held = storage.held_back(self, log, holds, before).await?;
                 return Ok(of_log);
             };
             after = last;

@@ -14,6 +14,8 @@ pub struct RetentionReport {
     pub logs: BTreeMap<LogName, LogRetention>,
     /// Throttles that had ended, and were removed.
     pub throttles: u64,
+    /// Recorded batches that were removed, with [`Retention::batches`](crate::Retention::batches).
+    pub batches: u64,
 }
 
 /// One log.
@@ -38,7 +40,7 @@ pub struct Held {
     pub inbox: String,
     /// Everything up to this id it has done.
     pub up_to: i64,
-    /// When the oldest event that it holds back was recorded.
+    /// When the oldest event that it holds back was recorded, or with `by_occurred_at` when it happened.
     pub oldest: DateTime<Utc>,
     /// Whether it is linked here. One that is linked nowhere any more holds its logs back for ever: DELETE its rows FROM event_cursors.
     pub linked: bool,
