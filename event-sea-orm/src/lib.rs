@@ -84,6 +84,7 @@ mod inbox;
 mod key;
 pub mod migration;
 mod names;
+mod only_connection;
 mod own_table;
 pub mod prelude;
 mod record;

@@ -269,6 +269,18 @@ pub(crate) fn dialect(backend: DbBackend) -> Result<&'static dyn Dialect, Unsupp
     }
 }
 
+/// Whether the database itself refused a statement: its error has a code.
+pub(crate) fn is_of_the_database(error: &DbErr) -> bool {
+    #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+    let answer = driver_error(error).is_some_and(|error| error.code().is_some());
+    #[cfg(not(any(feature = "sqlite", feature = "postgres", feature = "mysql")))]
+    let answer = {
+        let _ = error;
+        false
+    };
+    answer
+}
+
 /// The driver's own error, if there is one.
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 fn driver_error(error: &DbErr) -> Option<&dyn sea_orm::sqlx::error::DatabaseError> {

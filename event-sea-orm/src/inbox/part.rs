@@ -45,6 +45,11 @@ impl<'a> TxnPart<'a> {
         Self::begin(self.txn).await
     }
 
+    /// Ends it without a statement: an error has already ended what is around it.
+    pub(crate) fn leave(mut self) {
+        self.is_open = false;
+    }
+
     /// Keeps the work where it went well, else undoes it.
     pub(super) async fn end<T, E>(self, worked: Result<T, E>) -> Result<T, E>
     where

@@ -19,7 +19,7 @@ use sea_orm_migration::async_trait::async_trait;
 use super::RecordError;
 use crate::backend::Dialect;
 use crate::inbox::{Txn, TxnPart};
-use crate::transact;
+use crate::{only_connection, transact};
 
 /// A connection or transaction on which events are recorded: a `DatabaseConnection`, a `DatabaseTransaction`, a [`Txn`].
 ///
@@ -52,6 +52,12 @@ use crate::transact;
 pub trait RecordConnection: ConnectionTrait {
     /// Begins an atomic block: a transaction, or in a transaction a savepoint.
     fn begin_atomic_block(&self) -> impl Future<Output = Result<AtomicBlock<'_>, DbErr>> + Send;
+
+    /// Returns an error if a statement would wait for a connection that the caller's own transaction has.
+    #[doc(hidden)]
+    fn check_free(&self) -> Result<(), DbErr> {
+        Ok(())
+    }
 }
 
 /// Several statements, all or nothing. Dropped, it is undone; see [`RecordConnection`].
@@ -71,6 +77,10 @@ impl RecordConnection for DatabaseConnection {
         let transaction = transact::begin(self, transact::options()).await?;
         Ok(AtomicBlock(Kind::Transaction(transaction)))
     }
+
+    fn check_free(&self) -> Result<(), DbErr> {
+        only_connection::check(self)
+    }
 }
 
 impl RecordConnection for DatabaseTransaction {
@@ -85,6 +95,13 @@ impl RecordConnection for DatabaseExecutor<'_> {
             DatabaseExecutor::Connection(connection) => connection.begin_atomic_block().await,
             DatabaseExecutor::Transaction(transaction) => transaction.begin_atomic_block().await,
             DatabaseExecutor::OwnedTransaction(transaction) => transaction.begin_atomic_block().await,
+        }
+    }
+
+    fn check_free(&self) -> Result<(), DbErr> {
+        match self {
+            DatabaseExecutor::Connection(connection) => connection.check_free(),
+            DatabaseExecutor::Transaction(_) | DatabaseExecutor::OwnedTransaction(_) => Ok(()),
         }
     }
 }
@@ -202,6 +219,38 @@ impl Drop for Savepoint<'_> {
             // Nothing can be awaited here, so a part of the block may stand in the transaction: it must not be committed.
             transact::block_was_dropped();
         }
+    }
+}
+
+impl AtomicBlock<'_> {
+    /// Ends it after an error of the database itself, as that error without a block would: on PostgreSQL the transaction around it takes
+    /// no further statement, elsewhere the statement that failed is undone, and here what was written before it too.
+    async fn fail(self) {
+        match self.0 {
+            Kind::Savepoint(mut savepoint) if savepoint.transaction.get_database_backend() == DbBackend::Postgres => {
+                savepoint.is_open = false;
+            }
+            // The event's own savepoint around it is undone.
+            Kind::Part(part) if part.get_database_backend() == DbBackend::Postgres => part.leave(),
+            kind => drop(Self(kind).rollback().await),
+        }
+    }
+}
+
+/// As [`end`], for one recording: an error of the database ends the caller's transaction on PostgreSQL, whether the recording is
+/// written in one statement or in several.
+pub(crate) async fn end_one<R>(
+    block: AtomicBlock<'_>,
+    dialect: &dyn Dialect,
+    log: &str,
+    worked: Result<R, RecordError>,
+) -> Result<R, RecordError> {
+    match worked {
+        Err(error) if error.is_of_the_database() => {
+            block.fail().await;
+            Err(error)
+        }
+        worked => end(block, dialect, log, worked).await,
     }
 }
 

@@ -3,7 +3,7 @@
 use event_core::{AttachmentId, EventRef, RecordingError};
 use sea_orm::{ConnAcquireErr, DbErr};
 
-use crate::backend::{Dialect, Trouble, UnsupportedBackend};
+use crate::backend::{self, Dialect, Trouble, UnsupportedBackend};
 use crate::db_error::DatabaseError;
 
 /// An event was not recorded. Shows no value, and has no source that does: the chapter "Recording" has the promise.
@@ -60,6 +60,17 @@ pub enum RecordError {
         id: AttachmentId,
         /// Why.
         refusal: AttachmentRefusal,
+    },
+    /// `save_on` writes one statement, and this recording needs several.
+    #[error(
+        "this `{action}` event can't be recorded by `save_on`: it has {needs}, which is written in several statements, all or nothing. \
+         Record it by `save` on a connection or transaction; `.unthrottled()` sets a throttle aside"
+    )]
+    NeedsBlock {
+        /// The action.
+        action: &'static str,
+        /// `a throttle` or `attachments`.
+        needs: &'static str,
     },
     /// A batch's description is too long; the batch was not begun.
     #[error(
@@ -158,6 +169,15 @@ fn locked(log: &str) -> String {
 }
 
 impl RecordError {
+    /// Whether the server refused a statement, rather than this crate the recording: on PostgreSQL that ends the transaction.
+    pub(crate) fn is_of_the_database(&self) -> bool {
+        match self {
+            Self::NoRow { .. } | Self::NotMigrated { .. } | Self::ReadOnly { .. } | Self::Locked { .. } => true,
+            Self::Db(error) => backend::is_of_the_database(error.db_err()),
+            _ => false,
+        }
+    }
+
     pub(crate) fn of(dialect: &dyn Dialect, log: &str, error: DbErr) -> Self {
         let log = log.to_owned();
         if matches!(error, DbErr::ConnectionAcquire(ConnAcquireErr::Timeout)) {

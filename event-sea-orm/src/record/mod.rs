@@ -13,7 +13,7 @@ pub(crate) mod one;
 mod throttle;
 
 use event_core::{ActorOf, ActorRef, DomainEvent, Draft, EventOf, Recording, Saved, SubjectRef};
-use sea_orm::ModelTrait;
+use sea_orm::{ConnectionTrait, ModelTrait};
 
 pub use all::{Changed, DeleteAll, EntityEvents, UpdateAll};
 pub use atomic::{AtomicBlock, RecordConnection};
@@ -148,10 +148,34 @@ pub trait SaveRecording<E: DomainEvent>: Sized {
     /// On a transaction it is part of it; on a connection it is committed at once.
     ///
     /// # Errors
-    /// What is wrong with the recording, before anything is written; else what the database says.
+    /// Returns what is wrong with the recording before anything is written (`Invalid`, `BadKey`), a `KeyConflict`, an `Attachment` that
+    /// can't be attached: a transaction that this is part of can go on after those. Any other error is the database's own, and on
+    /// PostgreSQL ends the transaction that this is part of, with a throttle or without. `record_many` undoes itself there.
     fn save<C>(self, conn: &C) -> impl Future<Output = Result<Saved, RecordError>> + Send
     where
         C: RecordConnection;
+
+    /// Writes the event in one statement, on whatever executes statements: for code that is given a `C: ConnectionTrait`, as SeaORM's
+    /// `ActiveModelBehavior::after_save` is. Elsewhere use [`save`](Self::save).
+    ///
+    /// On a pool it is committed at once, apart from the row that the hook is called for: save the model in a transaction.
+    ///
+    /// # Errors
+    /// Returns `NeedsBlock` for a recording with a throttle or attachments, which need several statements; else as [`save`](Self::save).
+    ///
+    /// # Examples
+    /// The chapter on recording has the hook.
+    ///
+    /// ```
+    /// # use event_sea_orm::prelude::*;
+    /// # use sea_orm::ConnectionTrait;
+    /// async fn audit<C: ConnectionTrait, E: DomainEvent>(conn: &C, event: E) -> Result<Saved, RecordError> {
+    ///     event.on(7_i64).by_system().save_on(conn).await
+    /// }
+    /// ```
+    fn save_on<C>(self, conn: &C) -> impl Future<Output = Result<Saved, RecordError>> + Send
+    where
+        C: ConnectionTrait;
 }
 
 /// How a [`Draft`] ends: as a [`Recording`], of whatever enum.
@@ -163,9 +187,24 @@ pub trait SaveDraft: Sized {
     fn save<C>(self, conn: &C) -> impl Future<Output = Result<Saved, RecordError>> + Send
     where
         C: RecordConnection;
+
+    /// As [`SaveRecording::save_on`].
+    ///
+    /// # Errors
+    /// As [`SaveRecording::save_on`].
+    fn save_on<C>(self, conn: &C) -> impl Future<Output = Result<Saved, RecordError>> + Send
+    where
+        C: ConnectionTrait;
 }
 
 impl SaveDraft for Draft {
+    async fn save_on<C>(self, conn: &C) -> Result<Saved, RecordError>
+    where
+        C: ConnectionTrait,
+    {
+        one::save_on(self, conn).await
+    }
+
     async fn save<C>(self, conn: &C) -> Result<Saved, RecordError>
     where
         C: RecordConnection,
@@ -189,5 +228,12 @@ impl<E: DomainEvent> SaveRecording<E> for Recording<E> {
         C: RecordConnection,
     {
         one::save(self.into(), conn).await
+    }
+
+    async fn save_on<C>(self, conn: &C) -> Result<Saved, RecordError>
+    where
+        C: ConnectionTrait,
+    {
+        one::save_on(self.into(), conn).await
     }
 }

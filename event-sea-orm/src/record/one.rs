@@ -17,14 +17,33 @@ where
 {
     let event = draft.finish(Utc::now())?;
     let dialect = dialect(conn.get_database_backend())?;
+    conn.check_free().map_err(|error| RecordError::of(dialect, event.log, error))?;
     let saved = if event.throttle.is_some() || !event.attachments.is_empty() {
         // All or nothing: a throttle that is taken by no event would keep the next ones out.
         let transaction = atomic::begin(conn, dialect, event.log).await?;
         let worked = write_in(&transaction, dialect, &event).await;
-        atomic::end(transaction, dialect, event.log, worked).await?
+        atomic::end_one(transaction, dialect, event.log, worked).await?
     } else {
         write(conn, dialect, &event).await?
     };
+    if saved.is_new() {
+        wake::hint();
+    }
+    Ok(saved)
+}
+
+/// On a connection of which nothing is known but that it takes statements.
+pub(super) async fn save_on<C: ConnectionTrait>(draft: Draft, conn: &C) -> Result<Saved, RecordError> {
+    let event = draft.finish(Utc::now())?;
+    let needs = match &event {
+        event if event.throttle.is_some() => Some("a throttle"),
+        event if !event.attachments.is_empty() => Some("attachments"),
+        _ => None,
+    };
+    if let Some(needs) = needs {
+        return Err(RecordError::NeedsBlock { action: event.action, needs });
+    }
+    let saved = write(conn, dialect(conn.get_database_backend())?, &event).await?;
     if saved.is_new() {
         wake::hint();
     }

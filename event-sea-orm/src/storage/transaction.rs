@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 
 use event_core::storage::StorageError;
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, TransactionTrait};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr};
 
 use super::SeaStorage;
 use crate::transact;
@@ -81,11 +81,12 @@ impl InboxTransaction {
         match self.backend() {
             // It fails within a transaction, and changes nothing. What it begins otherwise stays empty, and is rolled back.
             DbBackend::Sqlite => self.inner.execute_unprepared("BEGIN").await.is_err(),
-            // The driver begins a savepoint, and asks the server whether it is in a transaction then.
-            DbBackend::MySql => match self.inner.begin().await {
-                Ok(savepoint) => savepoint.rollback().await.is_ok(),
-                Err(_) => false,
-            },
+            // By name: outside of a transaction a savepoint is gone as soon as it is made. Not the driver's, which rolls back the whole
+            // transaction when the future that begins one is dropped (a handler's time-out).
+            DbBackend::MySql => {
+                self.inner.execute_unprepared("SAVEPOINT event_probe").await.is_ok()
+                    && self.inner.execute_unprepared("RELEASE SAVEPOINT event_probe").await.is_ok()
+            }
             // PostgreSQL refuses everything by itself until the savepoint, or all, is rolled back.
             _ => true,
         }
@@ -124,10 +125,12 @@ impl InboxTransaction {
 
     /// Undoes the savepoint that was dropped without an end, if there is one.
     pub(super) async fn undo_dropped(&self) -> Result<(), DbErr> {
-        match self.dropped_part.swap(0, Relaxed) {
+        match self.dropped_part.load(Relaxed) {
             0 => Ok(()),
             part => {
                 let undone = undo(&self.inner, part).await;
+                // With the answer: if this is dropped before, the next statement undoes the part.
+                self.dropped_part.store(0, Relaxed);
                 self.watched(undone).await
             }
         }

@@ -34,6 +34,7 @@ pub(super) async fn begin_owned(
     db: DatabaseConnection,
     options: TransactionOptions,
 ) -> Result<DatabaseTransaction, DbErr> {
+    crate::only_connection::check(&db)?;
     let begun = tokio::spawn(async move { db.begin_with_options(options).await }).await;
     begun.unwrap_or_else(|error| {
         Err(DbErr::Custom(format!("the task that began a transaction ended without an answer: {error}")))

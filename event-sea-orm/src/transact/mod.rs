@@ -10,7 +10,7 @@ use sea_orm::{DatabaseConnection, DatabaseTransaction, DbBackend, DbErr};
 
 use crate::RecordError;
 use crate::backend::dialect;
-use crate::wake;
+use crate::{only_connection, wake};
 use control::begin_owned;
 pub(crate) use control::{begin, commit, options, options_for_handlers, roll_back};
 
@@ -37,7 +37,8 @@ pub trait Transact {
     /// `?` takes a [`RecordError`], a [`TransitionError`](crate::TransitionError) and SeaORM's [`DbErr`]. For errors of your own there is [`Transact::transact_with_error`].
     ///
     /// Inside, use the transaction and nothing else: SeaORM's SQLite pool has one connection unless told otherwise, so that
-    /// a statement on the outer connection waits for the transaction that waits for it.
+    /// a statement on the outer connection waits for the transaction that waits for it. A recording on that pool, or another `transact`,
+    /// fails at once there.
     ///
     /// ```
     /// # use event_sea_orm::prelude::*;
@@ -141,7 +142,9 @@ impl Transact for DatabaseConnection {
             let (transaction, dropped) =
                 (begin_owned(db.clone(), options()).await.map_err(failed(backend))?, Arc::default());
             // Called here, and not in a closure of a closure: the compiler would not see that the future is `Send`.
-            let worked = DROPPED_BLOCK.scope(Arc::clone(&dropped), work.clone()(&transaction)).await;
+            let worked = DROPPED_BLOCK
+                .scope(Arc::clone(&dropped), only_connection::taken_by(&db, work.clone()(&transaction)))
+                .await;
             let ended = end(transaction, dropped, worked, failed(backend), || RecordError::DroppedBlock).await;
             match ended {
                 Err(error) if made < attempts && retry::is_conflict(backend, &error) => retry::pause(made).await,
@@ -174,7 +177,7 @@ async fn run<T, E>(
     dropped_block: impl FnOnce() -> E,
 ) -> Result<T, E> {
     let (transaction, dropped) = (begin(db, options()).await.map_err(&failed)?, Arc::default());
-    let worked = DROPPED_BLOCK.scope(Arc::clone(&dropped), work(&transaction)).await;
+    let worked = DROPPED_BLOCK.scope(Arc::clone(&dropped), only_connection::taken_by(db, work(&transaction))).await;
     end(transaction, dropped, worked, failed, dropped_block).await
 }
 
