@@ -242,8 +242,9 @@ async fn what_is_dropped_within_a_transaction_ends_it(db: &TestDb) {
 
 /// A savepoint whose beginning is dropped ends no transaction: what was written before stays a part of it.
 async fn a_savepoint_that_is_dropped_leaves_the_transaction_around_it(db: &TestDb) {
-    let pool = pool(db).await;
-    // Prepares the statements.
+    // One connection, on which the statements are prepared here: one poll may come as far as a statement after the SAVEPOINT, and what is
+    // dropped while it prepares leaves sqlx's MySQL driver out of step (https://github.com/launchbadge/sqlx/issues/563).
+    let pool = db.another(1).await;
     IssueEvent::Closed.on(0).by_system().throttle(Duration::from_secs(60)).save(&pool).await.unwrap();
     for nth in 1..=60_i64 {
         let transaction = pool.begin().await.unwrap();
