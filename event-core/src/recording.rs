@@ -8,9 +8,9 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::context::{self, EventContext};
-use crate::event::{Action, DomainEvent};
+use crate::event::{Action, ActorDescriptor, DomainEvent};
 use crate::metadata::{EncodeError, Metadata};
-use crate::names::{ActorRef, AttachmentId, EventRef, ID_MAX, KEY_MAX, KeyText, SubjectRef};
+use crate::names::{ActorRef, AttachmentId, EventRef, ID_MAX, KEY_MAX, KeyText, NAME_MAX, SubjectRef};
 use crate::recorded::StoredEvent;
 use crate::registry;
 use crate::throttle::{self, Throttle, ThrottleGate};
@@ -31,6 +31,21 @@ pub enum RecordingError {
         event: &'static str,
         /// The action.
         action: &'static str,
+    },
+    /// The enum names its kinds of actors, and the actor is of another kind. It may come from the context (`with_context`).
+    #[error(
+        "`{event}`, action `{action}`: an actor of kind `{kind}`, and the kinds of actors of `{event}` are {known}; name the kind in \
+         the enum's attribute (`actor(api_key::Entity)`), or say who else did it (`.by(&user)`, `.by_system()`)"
+    )]
+    UnknownActor {
+        /// The event enum.
+        event: &'static str,
+        /// The action.
+        action: &'static str,
+        /// The actor's kind; at most [`NAME_MAX`] characters of it.
+        kind: String,
+        /// The kinds that the enum names, with commas between.
+        known: String,
     },
     /// The subject's id is empty.
     #[error("`{event}`, action `{action}`: the id of its subject `{subject}` is empty; record on a saved model")]
@@ -119,6 +134,7 @@ pub struct Draft {
     version: u32,
     subject: &'static str,
     subject_id: KeyText,
+    actors: &'static [ActorDescriptor],
     by: Option<By>,
     metadata: Result<Metadata, EncodeError>,
     snapshot: Option<Result<Value, RecordingError>>,
@@ -145,6 +161,7 @@ impl<E: DomainEvent> Recording<E> {
                 version: action.descriptor().version(),
                 subject: enumeration.subject(),
                 subject_id: subject_id.into(),
+                actors: enumeration.actors(),
                 by: None,
                 metadata: event.encode(),
                 snapshot: None,
@@ -170,6 +187,9 @@ impl<E: DomainEvent> Recording<E> {
     }
 
     /// The actor, by reference; the storage crate's `.by(&user)` makes one from a model and checks its type.
+    ///
+    /// Its kind must be one that the enum names in `actor(...)`, or the recording is refused with [`RecordingError::UnknownActor`]. An
+    /// enum that names no kind takes every kind.
     pub fn by_ref(mut self, actor: ActorRef) -> Self {
         self.draft.by = Some(By::Actor(actor));
         self
@@ -200,7 +220,7 @@ impl<E: DomainEvent> Recording<E> {
         self
     }
 
-    /// The event whose handling records this one.
+    /// The event whose handling records this one. Its log may be that of another program; its id is at least 1.
     pub fn caused_by(mut self, cause: EventRef) -> Self {
         self.draft.causation = Some(cause);
         self
@@ -339,6 +359,14 @@ impl Draft {
         if self.subject_id.as_str().is_empty() {
             return Err(RecordingError::EmptySubject { event, action, subject: self.subject });
         }
+        if let Some(actor) = &actor
+            && !self.actors.is_empty()
+            && !self.actors.iter().any(|known| known.name() == actor.kind)
+        {
+            let known: Vec<_> = self.actors.iter().map(|known| format!("`{}`", known.name())).collect();
+            let kind = actor.kind.chars().take(NAME_MAX).collect();
+            return Err(RecordingError::UnknownActor { event, action, kind, known: known.join(", ") });
+        }
         let check = |what: &'static str, text: Option<&str>, most: usize| match text
             .and_then(|text| text_problem(text, most))
         {
@@ -346,10 +374,16 @@ impl Draft {
             None => Ok(()),
         };
         check("the subject's id", Some(self.subject_id.as_str()), ID_MAX)?;
+        check("the actor's kind", actor.as_ref().map(|actor| &*actor.kind), NAME_MAX)?;
         check("the actor's id", actor.as_ref().map(|actor| actor.id.as_str()), ID_MAX)?;
         check("the idempotency key", self.key.as_deref(), KEY_MAX)?;
         check("the batch's id", self.batch_id.as_deref(), KEY_MAX)?;
         check("the correlation id", self.correlation_id.as_deref(), KEY_MAX)?;
+        check("the cause's log", self.causation.as_ref().map(|cause| cause.log.as_str()), NAME_MAX)?;
+        if let Some(cause) = self.causation.as_ref().filter(|cause| cause.id < 1) {
+            let problem = format!("is {}; ids begin at 1", cause.id);
+            return Err(RecordingError::BadText { event, action, what: "the cause's id", problem });
+        }
         let occurred_at = self.occurred_at.unwrap_or(now);
         if !(1..=9999).contains(&occurred_at.year()) {
             return Err(RecordingError::BadTime { event, action, year: occurred_at.year() });

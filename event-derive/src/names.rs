@@ -1,5 +1,9 @@
 //! The rules for names that are stored: every one is a column of an index on every database.
 
+use heck::ToUpperCamelCase as _;
+use proc_macro2::Ident;
+use syn::ext::IdentExt as _;
+
 /// The most characters of a stored name; `event_core::NAME_MAX`, which a macro can't depend on.
 pub(crate) const NAME_MAX: usize = 64;
 
@@ -20,6 +24,12 @@ pub(crate) fn problem(what: &str, name: &str) -> Option<String> {
         "{what} `{name}` is not in snake case; it is stored, so write it with the characters a-z, 0-9 and _, \
          and begin with a letter"
     ))
+}
+
+/// The variant of SeaORM's `Column` that stands for a field; `None` for a name that gives none, such as `__`.
+pub(crate) fn column_variant(field: &Ident) -> Option<Ident> {
+    let variant = syn::parse_str::<Ident>(&field.unraw().to_string().to_upper_camel_case()).ok()?;
+    Some(Ident::new(&variant.to_string(), field.span()))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use heck::ToSnakeCase as _;
 use proc_macro2::{Span, TokenStream};
 use quote::format_ident;
 use syn::ext::IdentExt as _;
-use syn::{Data, DeriveInput, Fields, Ident, LitStr, Type, Visibility};
+use syn::{Attribute, Data, DeriveInput, Fields, Ident, LitStr, Type, Visibility};
 
 use super::attr::{self, EnumAttr, VariantAttr};
 use super::entity::Entity;
@@ -23,6 +23,8 @@ pub(super) struct Event {
     /// The fieldless enum of its actions.
     pub(super) companion: Ident,
     pub(super) generic: bool,
+    /// The enum's `#[non_exhaustive]`, which its companion has too: a variant more is one action more.
+    pub(super) non_exhaustive: Option<Attribute>,
     pub(super) subject: Option<Entity>,
     pub(super) subject_given: bool,
     pub(super) actors: Vec<Entity>,
@@ -91,6 +93,7 @@ pub(super) fn read(input: &DeriveInput, errors: &mut Errors) -> Event {
         vis: input.vis.clone(),
         ident: input.ident.clone(),
         companion: format_ident!("{}Action", input.ident.unraw(), span = input.ident.span()),
+        non_exhaustive: input.attrs.iter().find(|attr| attr.path().is_ident("non_exhaustive")).cloned(),
         generic: !input.generics.params.is_empty() || input.generics.where_clause.is_some(),
         subject,
         subject_given,

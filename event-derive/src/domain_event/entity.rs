@@ -1,6 +1,6 @@
 //! `subject(...)` and `actor(...)`: a type, its stored name and the column that names it in sentences.
 
-use heck::{ToSnakeCase as _, ToUpperCamelCase as _};
+use heck::ToSnakeCase as _;
 use proc_macro2::{Span, TokenStream};
 use quote::ToTokens as _;
 use syn::ext::IdentExt as _;
@@ -109,7 +109,7 @@ impl Entity {
 
     /// The columns left out, as variants of the entity's enum of columns, each at its own place in the source.
     pub(super) fn except_variants(&self) -> impl Iterator<Item = Ident> {
-        self.except.iter().filter_map(variant)
+        self.except.iter().filter_map(names::column_variant)
     }
 
     /// The label's column, as the entity's: naming it checks that it exists.
@@ -130,21 +130,13 @@ impl Entity {
             return None;
         }
         last.ident = Ident::new(COLUMN, label.span());
-        path.segments.push(variant(label)?.into());
+        path.segments.push(names::column_variant(label)?.into());
         Some(path.into_token_stream())
     }
 
     pub(super) fn is_same_type(&self, other: &Self) -> bool {
         self.path.to_token_stream().to_string() == other.path.to_token_stream().to_string()
     }
-}
-
-/// The variant that SeaORM makes of a field: `password_hash` → `PasswordHash`.
-fn variant(field: &Ident) -> Option<Ident> {
-    let variant = field.unraw().to_string().to_upper_camel_case();
-    // A column that is no identifier in this case was refused by the parser already.
-    let variant = syn::parse_str::<Ident>(&variant).ok()?;
-    Some(Ident::new(&variant.to_string(), field.span()))
 }
 
 /// `except(password, body)`

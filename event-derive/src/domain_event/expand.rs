@@ -35,7 +35,7 @@ pub(super) fn expand(event: &Event, whole: bool) -> TokenStream {
 /// pub enum IssueEventAction { Created, StatusChanged }
 /// ```
 fn companion(event: &Event) -> TokenStream {
-    let Event { vis, ident, companion, .. } = event;
+    let Event { vis, ident, companion, non_exhaustive, .. } = event;
     let doc = format!(" The actions of [`{ident}`]: its variants without their fields.");
     let variants = event.variants.iter().map(|Variant { ident, action, .. }| {
         let doc = format!(" Stored as `{action}`.");
@@ -53,6 +53,7 @@ fn companion(event: &Event) -> TokenStream {
             ::core::cmp::PartialOrd, ::core::cmp::Ord, ::core::hash::Hash
         )]
         #[allow(dead_code, unreachable_pub, clippy::all, clippy::pedantic)]
+        #non_exhaustive
         #vis enum #companion { #(#variants,)* #placeholder }
     }
 }

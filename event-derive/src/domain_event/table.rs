@@ -39,7 +39,11 @@ fn alias(event: &Event, role: &str) -> Ident {
 
 /// `IssueEvent` → `issue_event`
 fn module(event: &Event) -> Ident {
-    format_ident!("{}", event.ident.unraw().to_string().to_snake_case(), span = event.ident.span())
+    let name = event.ident.unraw().to_string();
+    // An enum may be called `__` or `Match`, which in snake case are no identifiers.
+    let module = syn::parse_str::<Ident>(&name.to_snake_case()).ok();
+    let name = module.map_or_else(|| format!("{}_", name.to_lowercase()), |module| module.to_string());
+    format_ident!("{name}", span = event.ident.span())
 }
 
 /// The function that gives the storage's description of the table.
@@ -99,7 +103,7 @@ pub(super) fn entity(event: &Event, table: &Table) -> TokenStream {
         #[doc = #doc]
         ///
         /// Read it as any other entity. Its `ActiveModel` can't be saved: events are recorded.
-        #[allow(dead_code, missing_docs, unreachable_pub, private_interfaces, clippy::all, clippy::pedantic)]
+        #[allow(dead_code, missing_docs, unreachable_pub, private_interfaces, clippy::all, clippy::pedantic, clippy::nursery)]
         #vis mod #module {
             use #v1::sea_orm;
             use #v1::sea_orm::entity::prelude::*;

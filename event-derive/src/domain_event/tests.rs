@@ -63,3 +63,29 @@ fn a_generic_enum_is_only_refused() {
     });
     insta::assert_snapshot!(pretty(expansion));
 }
+
+#[test]
+fn the_companion_is_as_exhaustive_as_the_enum() {
+    let companion = |non_exhaustive: proc_macro2::TokenStream| {
+        let expansion = derive(quote! {
+            #[event(subject(Issue))]
+            #non_exhaustive
+            pub enum IssueEvent { Created }
+        });
+        pretty(expansion).contains("#[non_exhaustive]\npub enum IssueEventAction")
+    };
+    assert!(companion(quote!(#[non_exhaustive])));
+    assert!(!companion(quote!()));
+}
+
+#[test]
+fn names_that_give_no_identifier_are_no_panic() {
+    for name in ["__", "_0", "Match", "Self_", "r#type", "\u{e9}", "\u{5909}\u{66f4}"] {
+        let name: syn::Ident = syn::parse_str(name).unwrap_or_else(|_| panic!("{name}"));
+        let expansion = derive(quote! {
+            #[event(subject(issue::Entity, label = #name, except(#name)), actor(user::Entity, label = #name), table = "events_of")]
+            enum #name { #name { #name: String } }
+        });
+        pretty(expansion);
+    }
+}

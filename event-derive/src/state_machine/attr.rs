@@ -8,7 +8,7 @@ use syn::{Attribute, Expr, Ident, Meta, Path};
 
 use crate::errors::Errors;
 use crate::meta::{self, Item, Once, Value};
-use crate::suggest;
+use crate::{names, suggest};
 
 /// On the enum: what the machine is of.
 pub(super) const MACHINE: &str = "state_machine";
@@ -220,7 +220,12 @@ fn allowed(item: &Item, errors: &mut Errors) -> Option<()> {
 }
 
 fn column_of(item: &Item, errors: &mut Errors) -> Option<Ident> {
-    item.assigned(errors, "status", "the name of the model's field, without quotes")
+    let column: Ident = item.assigned(errors, "status", "the name of the model's field, without quotes")?;
+    if names::column_variant(&column).is_none() {
+        errors.push(&column, "a column is named as the model's field: `column = status`");
+        return None;
+    }
+    Some(column)
 }
 
 /// `from(Open, Reopened)`, `from = Open`

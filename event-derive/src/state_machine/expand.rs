@@ -12,6 +12,7 @@ use syn::spanned::Spanned as _;
 use super::ast::{Machine, Transition};
 use super::attr::Event;
 use crate::location::{local, local_at};
+use crate::names;
 
 /// The enum of transitions and the trait of the model's methods beside the user's enum, and everything else in a `const` block.
 pub(super) fn expand(machine: &Machine, whole: bool) -> TokenStream {
@@ -197,9 +198,9 @@ fn initial(machine: &Machine) -> TokenStream {
 /// The functions that name the column and read the model's state, at the user's column: where it does not exist, or has another
 /// type, the error is there.
 fn column(machine: &Machine, of: &Of<'_>) -> [TokenStream; 2] {
-    use heck::ToUpperCamelCase as _;
     let (v1, ident, entity, column) = (v1(machine), &machine.ident, of.entity, of.column);
-    let variant = Ident::new(&column.unraw().to_string().to_upper_camel_case(), column.span());
+    // A column that gives no variant was refused by the parser already.
+    let variant = names::column_variant(column);
     let model = local_at("__model", column.span());
     [
         quote_spanned!(column.span()=> || <<#entity as #v1::sea_orm::EntityTrait>::Column>::#variant),

@@ -49,3 +49,22 @@ fn without_its_model_only_the_transitions_are_declared() {
     });
     insta::assert_snapshot!(pretty(expansion));
 }
+
+#[test]
+fn names_that_give_no_identifier_are_no_panic() {
+    for name in ["__", "_0", "Match", "Self_", "r#type", "\u{e9}", "\u{5909}\u{66f4}"] {
+        let name: syn::Ident = syn::parse_str(name).unwrap_or_else(|_| panic!("{name}"));
+        let expansion = derive(quote! {
+            #[state_machine(issue::Entity, column = #name, event = IssueEvent::#name { #name })]
+            #[transition(#name, from(#name), to = #name, guard = #name)]
+            enum #name { #[state(initial)] #name }
+        });
+        pretty(expansion);
+    }
+    let expansion = derive(quote! {
+        #[state_machine(issue::Entity, column = __, event = IssueEvent::Moved)]
+        #[transition(close, from(Open), to = Closed)]
+        enum Status { #[state(initial)] Open, Closed }
+    });
+    assert!(pretty(expansion).contains("a column is named as the model's field"));
+}

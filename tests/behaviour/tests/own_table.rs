@@ -397,6 +397,9 @@ async fn what_is_no_key_is_refused(db: &TestDb) {
     assert!(!error.to_string().contains("first"), "the id may be personal: {error}");
     let robot = ActorRef::new("robot", "1");
     let error = first.record(TicketEvent::Opened).by_ref(robot).save(&**db).await.unwrap_err();
+    let RecordError::Invalid(RecordingError::UnknownActor { kind, known, .. }) = &error else { panic!("{error:?}") };
+    assert_eq!((kind.as_str(), known.as_str()), ("robot", "`person`"));
+    let error = first.record(TicketEvent::Opened).by_ref(ActorRef::new("person", "x")).save(&**db).await.unwrap_err();
     assert!(matches!(error, RecordError::BadKey { what: "actor", table: "persons", .. }), "{error:?}");
     let error = TicketEvent::Opened.on("").by_system().save(&**db).await.unwrap_err();
     assert!(matches!(error, RecordError::Invalid(RecordingError::EmptySubject { .. })), "{error:?}");
