@@ -7,9 +7,10 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::metadata::Metadata;
-use crate::names::{ActorRef, EventRef};
+use crate::names::{ActorRef, EventRef, SHARED_LOG};
 use crate::recorded::StoredEvent;
 use crate::recording::By;
+use crate::registry;
 
 /// The fact under which a request's id is kept.
 pub const REQUEST_ID: &str = "request_id";
@@ -64,9 +65,45 @@ enum Scope {
 pub struct EventContext {
     pub(crate) by: Option<By>,
     pub(crate) facts: Metadata,
-    pub(crate) correlation_id: Option<String>,
+    pub(crate) correlation: Option<Correlation>,
     pub(crate) causation: Option<EventRef>,
     pub(crate) batch_id: Option<String>,
+}
+
+/// What events belong together with.
+#[derive(Clone, Debug)]
+pub(crate) enum Correlation {
+    /// As the application says, or somebody whom it asked.
+    Given(String),
+    /// That of an event: it may be an event's name.
+    Event(String),
+}
+
+impl Correlation {
+    /// That of this event; one that begins a chain gives it its own name.
+    pub(crate) fn of(event: &StoredEvent) -> Self {
+        Self::Event(event.correlation_id.clone().unwrap_or_else(|| event.at.to_string()))
+    }
+
+    pub(crate) fn id(&self) -> &str {
+        match self {
+            Self::Given(id) | Self::Event(id) => id,
+        }
+    }
+
+    pub(crate) fn into_id(self) -> String {
+        match self {
+            Self::Given(id) | Self::Event(id) => id,
+        }
+    }
+
+    /// Whether it is the name of an event, and nothing says that it may be.
+    pub(crate) fn is_reserved(&self) -> bool {
+        let Self::Given(id) = self else { return false };
+        let Some((log, number)) = id.rsplit_once('/') else { return false };
+        let is_log = || log == SHARED_LOG || registry::events().iter().any(|event| event.log() == log);
+        number.parse::<i64>().is_ok() && is_log()
+    }
 }
 
 impl EventContext {
@@ -107,9 +144,15 @@ impl EventContext {
         self.field(TRACEPARENT, traceparent.into())
     }
 
-    /// What the events belong together with, across logs and services.
+    /// What the events belong together with, across logs and services; as [`Recording::correlation`](crate::Recording::correlation).
     pub fn correlation(mut self, id: impl Into<String>) -> Self {
-        self.correlation_id = Some(id.into());
+        self.correlation = Some(Correlation::Given(id.into()));
+        self
+    }
+
+    /// The tree of causes that this event belongs to; as [`Recording::correlated_with`](crate::Recording::correlated_with).
+    pub fn correlated_with(mut self, event: &StoredEvent) -> Self {
+        self.correlation = Some(Correlation::of(event));
         self
     }
 
@@ -154,7 +197,7 @@ impl EventContext {
                 by: None,
                 facts: Metadata::new(),
                 // An event that begins a chain gives it its own name.
-                correlation_id: Some(correlation_id.unwrap_or_else(|| at.to_string())),
+                correlation: Some(Correlation::Event(correlation_id.unwrap_or_else(|| at.to_string()))),
                 causation: Some(at),
                 batch_id: None,
             }
@@ -167,7 +210,7 @@ impl EventContext {
     /// What this one leaves open, taken from `outer`.
     fn within(mut self, outer: Self) -> Self {
         self.by = self.by.or(outer.by);
-        self.correlation_id = self.correlation_id.or(outer.correlation_id);
+        self.correlation = self.correlation.or(outer.correlation);
         self.causation = self.causation.or(outer.causation);
         self.batch_id = self.batch_id.or(outer.batch_id);
         for (name, value) in outer.facts {
@@ -243,7 +286,7 @@ mod tests {
         let inner = EventContext::new().correlation("inner").field("b", 2);
         let seen = with_context(outer, async { with_context(inner, async { EventContext::current() }).await }).await;
         assert!(matches!(seen.by, Some(By::System)));
-        assert_eq!(seen.correlation_id.as_deref(), Some("inner"));
+        assert_eq!(seen.correlation.as_ref().map(Correlation::id), Some("inner"));
         assert_eq!(Value::Object(seen.facts), serde_json::json!({"a": 1, "b": 2}));
         assert!(here().is_none());
     }

@@ -13,6 +13,7 @@ pub mod cursor;
 pub mod dispatch;
 mod event;
 pub mod inbox;
+mod limits;
 pub mod lock;
 pub mod memory;
 mod metadata;
@@ -38,6 +39,7 @@ pub use inbox::{
     InboxError, InboxResult, Needs, OptionalFromDelivery, Outcome, Retry, RetryExt, RetryPolicy, Settings, Start,
     State, States, discarded, handled, skipped, snoozed,
 };
+pub use limits::{EVENT_BYTES_DEFAULT, event_bytes_max, set_event_bytes_max};
 pub use metadata::{DecodeError, EncodeError, Metadata, StoredMetadata};
 pub use names::{
     ActionName, ActorRef, AttachmentId, EventRef, ID_MAX, KEY_MAX, KeyText, Location, LogName, NAME_MAX, SHARED_LOG,

@@ -44,6 +44,19 @@ pub struct StoredEvent {
     pub created_at: DateTime<Utc>,
 }
 
+fn size_of_map(map: &Metadata) -> usize {
+    map.iter().map(|(key, value)| key.len() + 32 + size_of_json(value)).sum()
+}
+
+fn size_of_json(value: &Value) -> usize {
+    32 + match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+        Value::String(text) => text.len(),
+        Value::Array(values) => values.iter().map(size_of_json).sum(),
+        Value::Object(map) => size_of_map(map),
+    }
+}
+
 impl StoredEvent {
     /// An event with nothing optional: what storages start from when they read a row.
     #[must_use]
@@ -76,6 +89,17 @@ impl StoredEvent {
     /// The id in its log.
     pub fn id(&self) -> i64 {
         self.at.id
+    }
+
+    /// About how many bytes of memory the event takes, read and decoded. Cheap: nothing is decoded for it.
+    pub(crate) fn size_in_memory(&self) -> usize {
+        // A text's map, or what is decoded of it, takes a few times its length.
+        let metadata = match self.metadata.text() {
+            Some(text) => 2 * text.len(),
+            None => size_of_map(&self.metadata),
+        };
+        let snapshot = self.snapshot.as_ref().map_or(0, size_of_json);
+        600 + 2 * metadata + snapshot + self.context.as_ref().map_or(0, size_of_map)
     }
 
     /// What changed in the subject, where that was recorded: each attribute with what it was and what it is, by name.

@@ -7,8 +7,9 @@ use chrono::{DateTime, Datelike, SubsecRound, TimeDelta, Utc};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::context::{self, EventContext};
+use crate::context::{self, Correlation, EventContext};
 use crate::event::{Action, ActorDescriptor, DomainEvent};
+use crate::limits::{event_bytes_max, json_bytes};
 use crate::metadata::{EncodeError, Metadata};
 use crate::names::{ActorRef, AttachmentId, EventRef, ID_MAX, KEY_MAX, KeyText, NAME_MAX, SubjectRef};
 use crate::recorded::StoredEvent;
@@ -84,6 +85,33 @@ pub enum RecordingError {
     /// The event can't be metadata.
     #[error(transparent)]
     Encode(#[from] EncodeError),
+    /// The event has more bytes than events may have.
+    #[error(
+        "`{event}`, action `{action}`: its metadata, context and snapshot are {bytes} bytes of JSON; {most} at most. Keep large \
+         contents as an attachment, or raise the limit where the program starts: `event_core::set_event_bytes_max(...)`"
+    )]
+    TooLarge {
+        /// The event enum.
+        event: &'static str,
+        /// The action.
+        action: &'static str,
+        /// How many bytes of JSON its metadata, context and snapshot have together.
+        bytes: usize,
+        /// The most that they may have: [`event_bytes_max`](crate::event_bytes_max).
+        most: usize,
+    },
+    /// The correlation id is the name of an event, whose tree it would join.
+    #[error(
+        "`{event}`, action `{action}`: a correlation id in the form of `<log>/<id>` names an event, and would put this one into its \
+         tree. Where it belongs there, say so with `.correlated_with(&event)`; an id that came from outside is a fact \
+         (`.context(...)`)"
+    )]
+    ReservedCorrelation {
+        /// The event enum.
+        event: &'static str,
+        /// The action.
+        action: &'static str,
+    },
     /// The snapshot can't be JSON.
     #[error("`{event}`, action `{action}`: the snapshot can't be serialised ({reason})")]
     Snapshot {
@@ -139,7 +167,7 @@ pub struct Draft {
     metadata: Result<Metadata, EncodeError>,
     snapshot: Option<Result<Value, RecordingError>>,
     context: Option<Metadata>,
-    correlation_id: Option<String>,
+    correlation: Option<Correlation>,
     causation: Option<EventRef>,
     batch_id: Option<String>,
     key: Option<String>,
@@ -166,7 +194,7 @@ impl<E: DomainEvent> Recording<E> {
                 metadata: event.encode(),
                 snapshot: None,
                 context: None,
-                correlation_id: None,
+                correlation: None,
                 causation: None,
                 batch_id: None,
                 key: None,
@@ -214,9 +242,20 @@ impl<E: DomainEvent> Recording<E> {
         self
     }
 
-    /// What this event belongs together with, across logs and services. At most [`KEY_MAX`] characters.
+    /// What this event belongs together with, across logs and services. At most [`KEY_MAX`] characters, and not the name of an event
+    /// (`events/7`): that would put this one into the tree of causes of another, which only
+    /// [`correlated_with`](Self::correlated_with) may.
+    ///
+    /// A correlation id groups events and grants no access: whoever knows an id may record under it.
     pub fn correlation(mut self, id: impl Into<String>) -> Self {
-        self.draft.correlation_id = Some(id.into());
+        self.draft.correlation = Some(Correlation::Given(id.into()));
+        self
+    }
+
+    /// Puts this event into the tree of causes that `event` belongs to: under its correlation id, or under its name if it has none.
+    /// What a handler of a single event records is there already.
+    pub fn correlated_with(mut self, event: &StoredEvent) -> Self {
+        self.draft.correlation = Some(Correlation::of(event));
         self
     }
 
@@ -327,8 +366,8 @@ impl Draft {
         if self.by.is_none() {
             self.by = context.by;
         }
-        if self.correlation_id.is_none() {
-            self.correlation_id = context.correlation_id;
+        if self.correlation.is_none() {
+            self.correlation = context.correlation;
         }
         if self.causation.is_none() {
             self.causation = context.causation;
@@ -378,11 +417,14 @@ impl Draft {
         check("the actor's id", actor.as_ref().map(|actor| actor.id.as_str()), ID_MAX)?;
         check("the idempotency key", self.key.as_deref(), KEY_MAX)?;
         check("the batch's id", self.batch_id.as_deref(), KEY_MAX)?;
-        check("the correlation id", self.correlation_id.as_deref(), KEY_MAX)?;
         check("the cause's log", self.causation.as_ref().map(|cause| cause.log.as_str()), NAME_MAX)?;
         if let Some(cause) = self.causation.as_ref().filter(|cause| cause.id < 1) {
             let problem = format!("is {}; ids begin at 1", cause.id);
             return Err(RecordingError::BadText { event, action, what: "the cause's id", problem });
+        }
+        check("the correlation id", self.correlation.as_ref().map(Correlation::id), KEY_MAX)?;
+        if self.correlation.as_ref().is_some_and(Correlation::is_reserved) {
+            return Err(RecordingError::ReservedCorrelation { event, action });
         }
         let occurred_at = self.occurred_at.unwrap_or(now);
         if !(1..=9999).contains(&occurred_at.year()) {
@@ -398,6 +440,12 @@ impl Draft {
             return Err(RecordingError::BadText { event, action, what: "the metadata", problem });
         }
         let snapshot = self.snapshot.transpose()?;
+        let json =
+            [Some(json_bytes(&metadata)), self.context.as_ref().map(json_bytes), snapshot.as_ref().map(json_bytes)];
+        let (bytes, most) = (json.into_iter().flatten().sum(), event_bytes_max());
+        if bytes > most {
+            return Err(RecordingError::TooLarge { event, action, bytes, most });
+        }
         // What the coarsest database keeps, so that an event reads back as it was recorded.
         let occurred_at = occurred_at.trunc_subsecs(6);
         let subject = SubjectRef { kind: self.subject.into(), id: self.subject_id.as_str().to_owned() };
@@ -422,7 +470,7 @@ impl Draft {
             metadata,
             snapshot,
             context: self.context,
-            correlation_id: self.correlation_id,
+            correlation_id: self.correlation.map(Correlation::into_id),
             causation: self.causation,
             batch_id: self.batch_id,
             idempotency_key: self.key,

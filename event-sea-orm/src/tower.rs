@@ -17,8 +17,12 @@ const AGENT_MAX: usize = 512;
 
 type Fill = dyn Fn(&Parts, EventContext) -> EventContext + Send + Sync;
 
-/// Runs every request in a context of its own: its `x-request-id` (a new one where it has none), which is the correlation id too
-/// unless there is an `x-correlation-id`, its `user-agent` and its `traceparent`.
+/// Runs every request in a context of its own: a new correlation id, and as facts its `x-request-id` (the correlation id where it
+/// has none), its `x-correlation-id` (as `client_correlation_id`), its `user-agent` and its `traceparent`.
+///
+/// What a client sends is a fact of the request and decides nothing: with a correlation id of its choice a client could put events
+/// among those of somebody else. Behind a gateway of your own that sets these headers and removes those of clients,
+/// [`trust_headers`](Self::trust_headers) takes the correlation id from them. A correlation id grants no access in either case.
 ///
 /// Who acts and where from is known to the application: [`with`](Self::with) takes it from the request, where another layer or
 /// the server has put it. Put this layer behind the one that authenticates.
@@ -49,12 +53,24 @@ type Fill = dyn Fn(&Parts, EventContext) -> EventContext + Send + Sync;
 #[derive(Clone, Default)]
 pub struct ContextLayer {
     fill: Option<Arc<Fill>>,
+    trusts: bool,
 }
+
+/// The fact under which the client's own correlation id is kept.
+pub const CLIENT_CORRELATION_ID: &str = "client_correlation_id";
 
 impl ContextLayer {
     /// With what the headers say.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Takes the correlation id from `x-correlation-id`, else from `x-request-id`: for a service that only a gateway of your own can
+    /// reach, which sets both and lets none of a client through. An id in the form of an event's name (`events/7`) is never taken.
+    #[must_use]
+    pub fn trust_headers(mut self) -> Self {
+        self.trusts = true;
+        self
     }
 
     /// And what this makes of it.
@@ -100,7 +116,7 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (parts, body) = request.into_parts();
-        let mut context = of_headers(&parts.headers);
+        let mut context = of_headers(&parts.headers, self.layer.trusts);
         if let Some(fill) = &self.layer.fill {
             context = fill(&parts, context);
         }
@@ -109,12 +125,18 @@ where
     }
 }
 
-fn of_headers(headers: &HeaderMap) -> EventContext {
+fn of_headers(headers: &HeaderMap, trusts: bool) -> EventContext {
     let text = |name: &str| headers.get(name)?.to_str().ok().filter(|text| !text.is_empty());
     let id = |name: &str| text(name).filter(|id| id.len() <= KEY_MAX).map(str::to_owned);
-    let request_id = id("x-request-id").unwrap_or_else(|| Uuid::now_v7().to_string());
-    let correlation_id = id("x-correlation-id").unwrap_or_else(|| request_id.clone());
-    let mut context = EventContext::new().request_id(request_id).correlation(correlation_id);
+    let (request_id, client_id) = (id("x-request-id"), id("x-correlation-id"));
+    let trusted = |id: &&String| trusts && !is_event_name(id);
+    let trusted_id = client_id.as_ref().filter(trusted).or(request_id.as_ref().filter(trusted));
+    let correlation_id = trusted_id.cloned().unwrap_or_else(|| Uuid::now_v7().to_string());
+    let mut context = EventContext::new().request_id(request_id.unwrap_or_else(|| correlation_id.clone()));
+    if let Some(client_id) = client_id.filter(|id| *id != correlation_id) {
+        context = context.field(CLIENT_CORRELATION_ID, client_id);
+    }
+    context = context.correlation(correlation_id);
     if let Some(agent) = text(header::USER_AGENT.as_str()) {
         // Text of a header is ASCII.
         context = context.user_agent(&agent[..agent.len().min(AGENT_MAX)]);
@@ -123,6 +145,11 @@ fn of_headers(headers: &HeaderMap) -> EventContext {
         context = context.traceparent(trace);
     }
     context
+}
+
+/// Whether the id has the form of an event's name, of whatever log: `events/7`.
+fn is_event_name(id: &str) -> bool {
+    id.rsplit_once('/').is_some_and(|(_, number)| number.parse::<i64>().is_ok())
 }
 
 /// `00-<32 digits>-<16 digits>-<2 digits>`, hexadecimal. <https://www.w3.org/TR/trace-context/#traceparent-header-field-values>
@@ -172,11 +199,39 @@ mod tests {
     async fn a_request_runs_in_its_context() {
         let headers = [("x-request-id", "req-1"), ("user-agent", "curl/8"), ("traceparent", TRACE)];
         let shown = seen(ContextLayer::new(), &headers).await;
-        for part in ["\"req-1\"", "\"curl/8\"", TRACE, "correlation_id: Some(\"req-1\")", "by: None"] {
+        for part in ["\"req-1\"", "\"curl/8\"", TRACE, "by: None"] {
             assert!(shown.contains(part), "{part}: {shown}");
         }
-        let shown = seen(ContextLayer::new(), &[("x-correlation-id", "order-7")]).await;
-        assert!(shown.contains("correlation_id: Some(\"order-7\")") && shown.contains("request_id"), "{shown}");
+    }
+
+    #[tokio::test]
+    async fn a_clients_ids_are_facts() {
+        let headers = [("x-request-id", "req-1"), ("x-correlation-id", "order-7")];
+        let shown = seen(ContextLayer::new(), &headers).await;
+        assert!(shown.contains("\"client_correlation_id\": String(\"order-7\")"), "{shown}");
+        assert!(shown.contains("\"request_id\": String(\"req-1\")"), "{shown}");
+        let other = seen(ContextLayer::new(), &headers).await;
+        let given = |shown: &str| shown.split("Given(").nth(1).map(str::to_owned);
+        assert!(given(&shown).is_some() && given(&shown) != given(&other), "a new one for each request");
+        assert!(!given(&shown).unwrap().contains("order-7") && !given(&shown).unwrap().contains("req-1"), "{shown}");
+    }
+
+    #[tokio::test]
+    async fn of_a_gateway_they_are_taken_unless_they_name_an_event() {
+        let trusting = || ContextLayer::new().trust_headers();
+        for (headers, id) in [
+            (vec![("x-request-id", "req-1"), ("x-correlation-id", "order-7")], "order-7"),
+            (vec![("x-request-id", "req-1")], "req-1"),
+            (vec![("x-request-id", "req-1"), ("x-correlation-id", "events/1")], "req-1"),
+        ] {
+            let shown = seen(trusting(), &headers).await;
+            assert!(shown.contains(&format!("Given(\"{id}\")")), "{shown}");
+        }
+        for name in ["events/1", "other_log/07", "events/+1"] {
+            let shown = seen(trusting(), &[("x-correlation-id", name), ("x-request-id", name)]).await;
+            assert!(!shown.contains(&format!("Given(\"{name}\")")), "{shown}");
+            assert!(shown.contains(&format!("\"client_correlation_id\": String(\"{name}\")")), "{shown}");
+        }
     }
 
     #[tokio::test]

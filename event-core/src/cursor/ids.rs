@@ -136,6 +136,27 @@ impl IdSet {
         self.0.last().map(|range| *range.end())
     }
 
+    /// The lowest ids, this many of them, or all if there are fewer.
+    #[must_use]
+    pub fn lowest(&self, count: u64) -> Self {
+        let mut lowest = Self::new();
+        let mut left = count;
+        for range in self.ranges() {
+            let length = range.end().abs_diff(*range.start()).saturating_add(1);
+            if length >= left {
+                if left > 0 {
+                    // Less than the range's length, which is one of ids.
+                    let last = range.start().saturating_add_unsigned(left - 1);
+                    lowest.insert_range(*range.start()..=last);
+                }
+                return lowest;
+            }
+            lowest.insert_range(range.clone());
+            left -= length;
+        }
+        self.clone()
+    }
+
     fn changed(&mut self) -> &mut RangeInclusiveSet<i64> {
         Arc::make_mut(&mut self.0)
     }

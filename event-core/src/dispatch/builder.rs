@@ -114,10 +114,20 @@ impl<S: Storage> Builder<S> {
         self
     }
 
-    /// How many events are read at a time at most: 1,000 by default, and fewer while they are so large that a page would have more
-    /// than about 4 MiB.
+    /// How many events are read at a time at most: 1,000 by default, and fewer where they are large
+    /// ([`page_bytes`](Self::page_bytes)).
     pub fn page(mut self, events: u32) -> Self {
         self.options.page = u64::from(events.max(1));
+        self
+    }
+
+    /// About how many bytes of memory the events that are read at a time may take: 4 MiB by default, 64 KiB at least. A read ends
+    /// with the event that reaches it, so that a page of large events has few of them, and always one.
+    ///
+    /// A worker holds a few such pages for each log, and as many bytes for each inbox whose handlers take batches or that is
+    /// `ordered`.
+    pub fn page_bytes(mut self, bytes: usize) -> Self {
+        self.options.page_bytes = bytes.max(64 << 10);
         self
     }
 
@@ -187,7 +197,9 @@ impl<S: Storage> Builder<S> {
             tracing::warn!("no inbox is linked: the dispatcher has nothing to do");
         }
         let logs = plans.iter().flat_map(|plan| plan.logs.iter().map(|(log, _)| log.clone()));
-        let tails = logs.map(|log| (log.clone(), Arc::new(Tail::new(log, self.options.page)))).collect();
+        let tails = logs
+            .map(|log| (log.clone(), Arc::new(Tail::new(log, self.options.page, self.options.page_bytes))))
+            .collect();
         let counters = plans.iter().map(|plan| (plan.name(), Arc::default())).collect();
         let hook = self.on_blocked;
         let watchdog = Watchdog::start(self.options.blocked_after, move |blocked| {

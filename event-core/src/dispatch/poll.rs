@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::shared::Shared;
+use crate::names::LogName;
 use crate::storage::{Heard, Hearing, Storage};
 use crate::wake;
 
@@ -31,26 +33,22 @@ pub(crate) fn start<S: Storage>(shared: &Arc<Shared<S>>, tasks: &mut JoinSet<()>
 }
 
 async fn poll<S: Storage>(shared: Arc<Shared<S>>, mut heard: Heard) {
-    let mut recorded = wake::subscribe();
+    let recorded = wake::subscribe();
     let mut pace = Pace::new(shared.options.poll_min, shared.options.poll_max);
+    let mut newest = Newest::of(&shared);
+    let mut next = Instant::now();
     loop {
-        let hearing = *heard.hearing.borrow_and_update();
         let told = tokio::select! {
-            changed = recorded.changed() => {
-                if changed.is_err() {
-                    return;
-                }
-                true
-            }
-            () = heard.recorded.notified() => true,
-            () = tokio::time::sleep(pace.pause(hearing)) => false,
+            what = recorded.next() => Some(what),
+            what = heard.recorded.next() => Some(what),
+            () = tokio::time::sleep_until(next) => None,
         };
         // What the reads since the last look found. Each is asked, since asking resets it.
         let busy = shared.tails.values().filter(|tail| tail.was_busy()).count() > 0;
-        if busy || !told {
+        if busy || told.is_none() {
             pace.polled(busy);
         }
-        if told {
+        if told.is_some() {
             pace.hurry();
         }
         heard.idle.send_if_modified(|idle| {
@@ -58,7 +56,53 @@ async fn poll<S: Storage>(shared: Arc<Shared<S>>, mut heard: Heard) {
             *idle = pace.is_idle();
             news
         });
-        shared.bump();
+        let is_poll = told.is_none();
+        match told {
+            Some(what) => shared.bump_some(&what),
+            None => newest.look(&shared).await,
+        }
+        let pause = Instant::now() + pace.pause(*heard.hearing.borrow_and_update());
+        // What is told of one log again and again must not keep the others from being polled.
+        next = if is_poll { pause } else { pause.min(next) };
+    }
+}
+
+/// The highest visible id of each log, as the last poll found it: where several logs are read, one question tells which of them
+/// have something new, in place of a read of each.
+///
+/// Why that is enough: a lane waits at the end of a log, its page not full. What it has not seen and is visible now is either below its
+/// cursor's `high`, and then the cursor has a hole, and such logs are looked at at every poll. Or it is above; then the highest visible
+/// id has changed since the page was read, the first poll that sees the change bumps, and it does so after it has seen it.
+struct Newest {
+    logs: Vec<LogName>,
+    known: Option<Vec<i64>>,
+}
+
+impl Newest {
+    fn of<S: Storage>(shared: &Shared<S>) -> Self {
+        let mut logs: Vec<_> = shared.tails.keys().cloned().collect();
+        logs.sort();
+        Self { logs, known: None }
+    }
+
+    /// Wakes the lanes of the logs that may have something new.
+    async fn look<S: Storage>(&mut self, shared: &Shared<S>) {
+        let found = match self.logs.len() {
+            // The read itself costs no more.
+            0 | 1 => None,
+            // An error is one that the lanes will have, too, and deal with.
+            _ => shared.storage.newest_visible(&self.logs).await.ok().flatten(),
+        };
+        let Some(found) = found.filter(|found| found.len() == self.logs.len()) else {
+            self.known = None;
+            return shared.bump();
+        };
+        let known = self.known.replace(found.clone());
+        for (nth, tail) in self.logs.iter().enumerate().filter_map(|(nth, log)| Some((nth, shared.tails.get(log)?))) {
+            if tail.has_holes() || known.as_ref().is_none_or(|known| known[nth] != found[nth]) {
+                tail.bump();
+            }
+        }
     }
 }
 

@@ -16,6 +16,7 @@ use crate::inbox::States;
 use crate::names::LogName;
 use crate::recorded::StoredEvent;
 use crate::storage::{Failure, FailureState, Storage};
+use crate::wake::What;
 
 /// A delivery that failed, as the failure hook is told.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +45,7 @@ pub(crate) struct Options {
     pub(crate) poll_min: Duration,
     pub(crate) poll_max: Duration,
     pub(crate) page: u64,
+    pub(crate) page_bytes: usize,
     pub(crate) batch: usize,
     pub(crate) batch_time: Duration,
     pub(crate) save_every: Duration,
@@ -62,6 +64,7 @@ impl Default for Options {
             poll_min: Duration::from_millis(20),
             poll_max: Duration::from_secs(1),
             page: 1_000,
+            page_bytes: 4 << 20,
             batch: 256,
             batch_time: Duration::from_millis(250),
             save_every: Duration::from_millis(100),
@@ -98,6 +101,16 @@ impl<S: Storage> Shared<S> {
     /// There may be something new in any log.
     pub(crate) fn bump(&self) {
         for tail in self.tails.values() {
+            tail.bump();
+        }
+    }
+
+    /// There may be something new in these logs.
+    pub(crate) fn bump_some(&self, what: &What) {
+        if what.is_everything {
+            return self.bump();
+        }
+        for tail in what.logs.iter().filter_map(|log| self.tails.get(log)) {
             tail.bump();
         }
     }

@@ -72,8 +72,9 @@ impl MemoryLog {
     pub fn record(&self, recording: impl Into<Draft>) -> Result<Saved, MemoryError> {
         let now = self.clock.now();
         let event = recording.into().finish(now)?;
+        let log = event.log;
         let saved = self.lock().append(event, now)?;
-        wake::recorded();
+        wake::recorded_in(log);
         Ok(saved)
     }
 

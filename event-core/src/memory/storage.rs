@@ -13,7 +13,7 @@ use crate::inbox::Start;
 use crate::names::LogName;
 use crate::storage::{
     Claimed, DeadLetter, DeadLetterQuery, DueFailure, Failure, FailureKey, FailureState, LoadedCursor, Look,
-    OpenFailure, Read, ReadEvent, Save, Storage, StorageError, StorageErrorKind, WaitingEvents, Wish,
+    OpenFailure, PageBuilder, Read, ReadPage, Save, Storage, StorageError, StorageErrorKind, WaitingEvents, Wish,
 };
 
 /// A save that waits for its commit. Handlers can't write in memory, so that there is nothing else to undo.
@@ -117,19 +117,30 @@ impl Storage for MemoryLog {
         Ok(names)
     }
 
-    async fn read(&self, read: Read<'_>) -> Result<Vec<ReadEvent>, StorageError> {
+    async fn read(&self, read: Read<'_>) -> Result<ReadPage, StorageError> {
         let state = self.lock();
         let events = state.events(read.log);
         let again = events
             .iter()
             .filter(|event| read.also.contains(event.id()) && read.after.is_none_or(|after| event.id() <= after));
         let new = events.iter().filter(|event| read.after.is_some_and(|after| event.id() > after));
-        let limit = usize::try_from(read.limit).unwrap_or(usize::MAX);
-        Ok(again.chain(new.take(limit)).cloned().map(Ok).collect())
+        let mut page = PageBuilder::new(&read);
+        for event in again.chain(new) {
+            page.push(Ok(event.clone()));
+            if page.is_full() {
+                break;
+            }
+        }
+        Ok(page.finish())
     }
 
     async fn newest(&self, log: &LogName) -> Result<i64, StorageError> {
         Ok(self.lock().events(log).last().map_or(0, |event| event.id()))
+    }
+
+    async fn newest_visible(&self, logs: &[LogName]) -> Result<Option<Vec<i64>>, StorageError> {
+        let state = self.lock();
+        Ok(Some(logs.iter().map(|log| state.events(log).last().map_or(0, |event| event.id())).collect()))
     }
 
     async fn look(

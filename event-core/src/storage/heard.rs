@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
+
+use crate::names::LogName;
+use crate::wake::News;
 
 /// How much of what other processes record a worker is told of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,7 +22,7 @@ pub enum Hearing {
 
 /// The worker's side.
 pub(crate) struct Heard {
-    pub(crate) recorded: Arc<Notify>,
+    pub(crate) recorded: Arc<News>,
     pub(crate) hearing: watch::Receiver<Hearing>,
     pub(crate) idle: watch::Sender<bool>,
 }
@@ -27,14 +30,14 @@ pub(crate) struct Heard {
 /// The storage's side: where it tells the worker what it heard.
 #[derive(Debug)]
 pub struct Ears {
-    recorded: Arc<Notify>,
+    recorded: Arc<News>,
     hearing: watch::Sender<Hearing>,
     idle: watch::Receiver<bool>,
 }
 
 impl Heard {
     pub(crate) fn channel() -> (Ears, Self) {
-        let recorded = Arc::new(Notify::new());
+        let recorded = Arc::new(News::default());
         let (hearing, hears) = watch::channel(Hearing::Nothing);
         let (idle, idles) = watch::channel(false);
         (Ears { recorded: recorded.clone(), hearing, idle: idles }, Self { recorded, hearing: hears, idle })
@@ -42,9 +45,14 @@ impl Heard {
 }
 
 impl Ears {
-    /// Another process recorded something.
+    /// Another process recorded something, nobody knows in which log.
     pub fn recorded(&self) {
-        self.recorded.notify_one();
+        self.recorded.tell(&|news| news.is_everything = true);
+    }
+
+    /// Another process recorded something in this log.
+    pub fn recorded_in(&self, log: &LogName) {
+        self.recorded.tell(&|news| news.note(log));
     }
 
     /// How much the worker is told of from now on.

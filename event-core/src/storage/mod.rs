@@ -6,6 +6,7 @@
 mod error;
 mod failure;
 mod heard;
+mod page;
 mod pause;
 
 use std::sync::Arc;
@@ -26,6 +27,7 @@ pub use failure::{
 };
 pub(crate) use heard::Heard;
 pub use heard::{Ears, Hearing};
+pub use page::{PageBuilder, ReadPage};
 pub use pause::{Pause, PauseChange};
 
 /// An inbox that a worker would like to own.
@@ -70,10 +72,12 @@ pub struct Read<'a> {
     pub log: &'a LogName,
     /// Ids above this one; `None` to read only `also`.
     pub after: Option<i64>,
-    /// At most so many of them.
-    pub limit: u64,
     /// And these, wherever they are visible.
     pub also: &'a IdSet,
+    /// The most events that it returns, those of `also` counted; at least one.
+    pub limit: u64,
+    /// About how many bytes of memory they may take, as [`PageBuilder`] counts them; the read ends with the event that reaches it.
+    pub max_bytes: usize,
 }
 
 /// An event as read, or the reason why its row can't be read at all.
@@ -210,8 +214,9 @@ pub trait Storage: Send + Sync + 'static {
     /// Names every inbox that has a cursor.
     fn known_inboxes(&self) -> impl Future<Output = Result<Vec<String>, StorageError>> + Send;
 
-    /// Reads a log.
-    fn read(&self, read: Read<'_>) -> impl Future<Output = Result<Vec<ReadEvent>, StorageError>> + Send;
+    /// Reads a log in the order of ids, within the bounds of `read`. A storage must not hold more in memory than these allow, but
+    /// for what its driver buffers.
+    fn read(&self, read: Read<'_>) -> impl Future<Output = Result<ReadPage, StorageError>> + Send;
 
     /// The highest id that the log ever gave out; 0 if none.
     fn newest(&self, log: &LogName) -> impl Future<Output = Result<i64, StorageError>> + Send;
@@ -221,6 +226,15 @@ pub trait Storage: Send + Sync + 'static {
     fn foreign_id(&self, log: &LogName) -> impl Future<Output = Result<Option<i64>, StorageError>> + Send {
         let _ = log;
         async { Ok(None) }
+    }
+
+    /// The highest *visible* id of each of these logs, in their order; 0 of one without events. `None` if the storage can't tell at
+    /// less cost than a read of each: then polling reads each of them.
+    ///
+    /// By it a dispatcher of several logs knows by one question which of them have something new.
+    fn newest_visible(&self, logs: &[LogName]) -> impl Future<Output = Result<Option<Vec<i64>>, StorageError>> + Send {
+        let _ = logs;
+        std::future::ready(Ok(None))
     }
 
     /// Looks at who records, to prove missing ids dead; never a guess by age. `proof` is that of one cursor.

@@ -188,9 +188,10 @@ impl<S: Storage> TestKit<S> {
     pub(super) async fn stored(&self, log: &'static str) -> Result<Vec<std::sync::Arc<StoredEvent>>, StorageError> {
         let after = self.forgotten.get(log).copied().unwrap_or(0);
         let log = LogName::from_static(log);
-        let read = Read { log: &log, after: Some(after), limit: u64::from(u32::MAX), also: &IdSet::new() };
-        let events = self.storage().read(read).await?;
-        Ok(events.into_iter().map(|event| event.unwrap_or_else(|broken| broken.event)).collect())
+        let also = &IdSet::new();
+        let read = Read { log: &log, after: Some(after), also, limit: u64::from(u32::MAX), max_bytes: usize::MAX };
+        let read = self.storage().read(read).await?;
+        Ok(read.events.into_iter().map(|event| event.unwrap_or_else(|broken| broken.event)).collect())
     }
 
     /// Assertions look only at what is recorded from here on.

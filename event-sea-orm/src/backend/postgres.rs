@@ -21,6 +21,17 @@ const COLUMNS: &str = "id, subject_type, subject_id, actor_type, actor_id, actio
 const TYPES: [&str; insert::COLUMNS.len()] =
     ["", "", "", "", "", "", "::bigint", "::jsonb", "::jsonb", "", "", "::bigint", "", "::jsonb", "::timestamptz"];
 
+/// ` ORDER BY id LIMIT `. Bound, a limit has every page planned anew: the plan for any limit takes a tenth of the log for granted, and
+/// is never chosen. Usual limits are part of the statement; others are too many.
+fn push_limit(sql: &mut Sql<'_>, limit: i64) {
+    sql.push(" ORDER BY id LIMIT ");
+    if limit % 100 == 0 {
+        sql.push(&limit.to_string());
+    } else {
+        sql.bind(limit);
+    }
+}
+
 impl Dialect for Postgres {
     fn quoted(&self, name: &str) -> String {
         format!("\"{}\"", name.replace('"', "\"\""))
@@ -154,20 +165,18 @@ impl Dialect for Postgres {
         let limit = if read.after.is_some() { i64::try_from(read.limit).unwrap_or(i64::MAX) } else { 0 };
         sql.bind(read.after.unwrap_or(i64::MAX)).push(" AND ");
         self.drawn_only(&mut sql, read.log.as_str());
-        sql.push(" ORDER BY id LIMIT ");
-        // Bound, a limit has every page planned anew: the plan for any limit takes a tenth of the log for granted, and is never
-        // chosen. Usual limits are part of the statement; others are too many.
-        if limit % 100 == 0 {
-            sql.push(&limit.to_string());
-        } else {
-            sql.bind(limit);
-        }
+        push_limit(&mut sql, limit);
         if !is_sorted {
+            let limit = i64::try_from(read.limit).unwrap_or(i64::MAX);
             let (low, high): (Vec<_>, Vec<_>) = read.also.ranges().map(|range| (*range.start(), *range.end())).unzip();
             sql.push(") UNION ALL SELECT page.* FROM unnest(").bind(bigints(&low)).push("::text::bigint[], ");
             sql.bind(bigints(&high)).push("::text::bigint[]) AS hole(low, high) CROSS JOIN LATERAL (SELECT ");
             sql.push(&columns).push(" FROM ").name(read.log.as_str());
-            sql.push(" AS log WHERE log.id BETWEEN hole.low AND hole.high OFFSET 0) AS page) AS page ORDER BY id");
+            sql.push(" AS log WHERE log.id BETWEEN hole.low AND hole.high");
+            // Each range's rows come in order and no more of them than are wanted, however many it has.
+            push_limit(&mut sql, limit);
+            sql.push(") AS page) AS page");
+            push_limit(&mut sql, limit);
         }
         sql.statement(DbBackend::Postgres)
     }

@@ -142,7 +142,9 @@ impl Dialect for Sqlite {
             return None;
         }
         let mut sql = Sql::new(self);
-        sql.push("SELECT group_concat(").push(packed::PIECE).push(", '') AS page FROM (");
+        sql.push("SELECT group_concat(CASE WHEN ").push(packed::LENGTH).push(" > ");
+        sql.push(&packed::longest(read).to_string()).push(" THEN '-' ELSE ").push(packed::PIECE);
+        sql.push(" END, '') AS page FROM (");
         select(&mut sql, read);
         sql.push(")");
         Some(sql.statement(DbBackend::Sqlite))
@@ -210,4 +212,7 @@ fn select(sql: &mut Sql<'_>, read: &Read<'_>) {
         sql.push(" AS log ON log.id BETWEEN hole.low AND hole.high");
     }
     sql.push(" ORDER BY id");
+    if !read.also.is_empty() {
+        sql.push(" LIMIT ").bind(i64::try_from(read.limit).unwrap_or(i64::MAX));
+    }
 }

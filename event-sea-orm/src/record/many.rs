@@ -54,7 +54,7 @@ where
     let transaction = atomic::begin(conn, dialect, first.log).await?;
     let worked = in_transaction(&transaction, dialect, &events).await;
     let saved = atomic::end(transaction, dialect, first.log, worked).await?;
-    wake::hint();
+    wake::hint_of(&saved);
     Ok(saved)
 }
 

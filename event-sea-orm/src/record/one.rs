@@ -27,7 +27,7 @@ where
         write(conn, dialect, &event).await?
     };
     if saved.is_new() {
-        wake::hint();
+        wake::hint(event.log);
     }
     Ok(saved)
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use event_core::cursor::IdSet;
 use event_core::storage::{
-    DeadLetter, DeadLetterQuery, DueFailure, Failure, FailureKey, FailureState, OpenFailure, Read, ReadEvent,
+    DeadLetter, DeadLetterQuery, DueFailure, Failure, FailureKey, FailureState, OpenFailure, Read, ReadEvent, ReadPage,
     StorageError, StorageErrorKind, WaitingEvents,
 };
 use event_core::{EventRef, LogName, SubjectRef};
@@ -25,6 +25,9 @@ impl Sql<'_> {
     }
 }
 
+/// About how many bytes of memory the events of due failure rows may take in one log.
+const DUE_BYTES: usize = 4 << 20;
+
 impl SeaStorage {
     pub(super) async fn due_failures(
         &self,
@@ -37,28 +40,33 @@ impl SeaStorage {
         sql.push(" AND state IN ('retrying', 'snoozed', 'waiting') AND next_attempt_at <= ").bind(now);
         sql.push(" ORDER BY next_attempt_at, log, event_id LIMIT ").bind(i64::try_from(limit).unwrap_or(i64::MAX));
         let rows = self.query(&self.own().await?, sql).await?;
-        let failures: Vec<_> = rows.iter().map(|row| self.failure(row)).collect::<Result<_, _>>()?;
-        let mut events = self.events_of(&failures).await?;
+        let mut failures: Vec<_> = rows.iter().map(|row| self.failure(row)).collect::<Result<_, _>>()?;
+        let mut events = self.events_of(&mut failures).await?;
         Ok(failures
             .into_iter()
             .map(|failure| DueFailure { event: events.remove(&failure.key.event), failure })
             .collect())
     }
 
-    /// The events of these rows: one read per log.
-    async fn events_of(&self, failures: &[Failure]) -> Result<BTreeMap<EventRef, ReadEvent>, StorageError> {
-        let mut logs: BTreeMap<&LogName, IdSet> = BTreeMap::new();
-        for failure in failures {
-            logs.entry(&failure.key.event.log).or_default().insert(failure.key.event.id);
+    /// The events of these rows: one read per log, bounded by bytes. Rows whose events it did not come to are left out: they stay
+    /// due.
+    async fn events_of(&self, failures: &mut Vec<Failure>) -> Result<BTreeMap<EventRef, ReadEvent>, StorageError> {
+        let mut logs: BTreeMap<LogName, IdSet> = BTreeMap::new();
+        for failure in &*failures {
+            logs.entry(failure.key.event.log.clone()).or_default().insert(failure.key.event.id);
         }
         let mut events = BTreeMap::new();
         for (log, also) in logs {
-            let read = match self.read_log(&Read { log, after: None, limit: 0, also: &also }).await {
+            let read = Read { log: &log, after: None, also: &also, limit: u64::MAX, max_bytes: DUE_BYTES };
+            let read = match self.read_log(&read).await {
                 // The log of an enum that is no longer linked may be gone, table and all; so are its events.
-                Err(error) if error.kind() == StorageErrorKind::NotMigrated => Vec::new(),
+                Err(error) if error.kind() == StorageErrorKind::NotMigrated => ReadPage::empty(),
                 read => read?,
             };
-            for event in read {
+            if let Some(cut) = read.cut_after {
+                failures.retain(|failure| failure.key.event.log != log || failure.key.event.id <= cut);
+            }
+            for event in read.events {
                 let at = match &event {
                     Ok(event) => event.at.clone(),
                     Err(broken) => broken.event.at.clone(),

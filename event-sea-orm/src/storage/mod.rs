@@ -27,7 +27,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use event_core::cursor::IdSet;
 use event_core::storage::{
-    Claimed, DeadLetter, DeadLetterQuery, DueFailure, Ears, FailureKey, Look, OpenFailure, Read, ReadEvent, Save,
+    Claimed, DeadLetter, DeadLetterQuery, DueFailure, Ears, FailureKey, Look, OpenFailure, Read, ReadPage, Save,
     Storage, StorageError, WaitingEvents, Wish,
 };
 use event_core::{LogName, States};
@@ -196,7 +196,7 @@ impl Storage for SeaStorage {
         rows.iter().map(|row| row.try_get("", "inbox").map_err(|error| self.error(error))).collect()
     }
 
-    async fn read(&self, read: Read<'_>) -> Result<Vec<ReadEvent>, StorageError> {
+    async fn read(&self, read: Read<'_>) -> Result<ReadPage, StorageError> {
         self.read_log(&read).await
     }
 
@@ -208,6 +208,10 @@ impl Storage for SeaStorage {
         let Some(statement) = self.known_dialect()?.foreign_id(log) else { return Ok(None) };
         let row = self.answer(self.own().await?.query_one_raw(statement)).await?;
         row.map_or(Ok(None), |row| row.try_get("", "foreign_id").map_err(|error| self.error(error)))
+    }
+
+    async fn newest_visible(&self, logs: &[LogName]) -> Result<Option<Vec<i64>>, StorageError> {
+        self.newest_visible_ids(logs).await.map(Some)
     }
 
     async fn look(
@@ -267,10 +271,7 @@ impl Storage for SeaStorage {
     }
 
     async fn commit(&self, transaction: InboxTransaction) -> Result<(), StorageError> {
-        self.commit_quietly(transaction).await?;
-        // A transactional handler may have recorded events.
-        event_core::wake::recorded();
-        Ok(())
+        self.commit_quietly(transaction).await
     }
 
     async fn due(&self, inbox: &str, now: DateTime<Utc>, limit: u64) -> Result<Vec<DueFailure>, StorageError> {

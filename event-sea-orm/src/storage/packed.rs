@@ -7,18 +7,33 @@
 //! Nothing here is an error of the log's: what can't be read so is read by rows, which says what is wrong.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use event_core::{ActorRef, EventRef, LogName, StoredEvent, StoredMetadata, SubjectRef};
+use event_core::storage::{PageBuilder, Read, ReadPage};
+use event_core::{ActorRef, EventRef, StoredEvent, StoredMetadata, SubjectRef};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::names::Names;
 
+/// An event whose JSON is longer than this makes the page be read by rows: as one value it could be bounded only by the number of
+/// its events. Lower where the page may have many events, so that the value has some four times the bytes of a page at most.
+pub(crate) fn longest(read: &Read<'_>) -> u64 {
+    let each = u64::try_from(read.max_bytes).unwrap_or(u64::MAX) / read.limit.max(1);
+    each.max(LONGEST_MIN)
+}
+
+const LONGEST_MIN: u64 = 16 << 10;
+
+/// How long an event's JSON is, as an expression over the columns of a shared log; without loading any of it.
+pub(crate) const LENGTH: &str =
+    "octet_length(metadata) + coalesce(octet_length(context), 0) + coalesce(octet_length(snapshot), 0)";
+
 /// What an event's piece of the page is, as an expression over the columns of a shared log.
 pub(crate) const PIECE: &str = "json_array(id, subject_type, subject_id, actor_type, actor_id, action, version, \
      correlation_id, causation_log, causation_id, idempotency_key, batch_id, occurred_at, created_at, \
-     length(CAST(metadata AS blob)), length(CAST(context AS blob)), length(CAST(snapshot AS blob))) \
+     octet_length(metadata), octet_length(context), octet_length(snapshot)) \
      || metadata || coalesce(context, '') || coalesce(snapshot, '')";
 
 /// The array, whose places are those of [`PIECE`].
@@ -47,12 +62,13 @@ struct Head<'p> {
     snapshot: Option<usize>,
 }
 
-/// The events of a page, if all of it can be read.
-pub(super) fn unpack(log: &LogName, page: &str) -> Option<Vec<StoredEvent>> {
-    let mut events = Vec::new();
+/// The events of a page, if all of it can be read. In place of one that is too long there is something else.
+pub(super) fn unpack(read: &Read<'_>, page: &str) -> Option<ReadPage> {
+    let log = read.log;
+    let mut events = PageBuilder::new(read);
     let mut names = Names::default();
     let mut pieces = Pieces(page);
-    while !pieces.0.is_empty() {
+    while !pieces.0.is_empty() && !events.is_full() {
         let head = pieces.head()?;
         let metadata = StoredMetadata::from_text(pieces.text(head.metadata)?.to_owned()).ok()?;
         let mut event = StoredEvent::new(
@@ -72,9 +88,9 @@ pub(super) fn unpack(log: &LogName, page: &str) -> Option<Vec<StoredEvent>> {
         event.causation = head.causation_log.zip(head.causation_id).map(|(log, id)| EventRef { log: log.into(), id });
         event.idempotency_key = head.idempotency_key;
         event.batch_id = head.batch_id;
-        events.push(event);
+        events.push(Ok(Arc::new(event)));
     }
-    Some(events)
+    Some(events.finish())
 }
 
 /// What is left of a page.

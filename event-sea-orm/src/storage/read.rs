@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use event_core::storage::{Read, ReadEvent, StorageError, StorageErrorKind, UnreadableEvent};
+use event_core::storage::{PageBuilder, Read, ReadEvent, ReadPage, StorageError, StorageErrorKind, UnreadableEvent};
 use event_core::{EventRef, LogName, StoredEvent, SubjectRef};
 use futures_util::TryStreamExt as _;
 use sea_orm::{ConnectionTrait as _, DatabaseConnection, QueryResult, Statement, StreamTrait};
@@ -14,46 +14,42 @@ use crate::names::Names;
 use crate::own_table::{self, OwnTable};
 use crate::row::stored_event;
 
-fn id(event: &ReadEvent) -> i64 {
-    match event {
-        Ok(event) => event.at.id,
-        Err(broken) => broken.event.at.id,
-    }
-}
-
 impl SeaStorage {
-    pub(super) async fn read_log(&self, read: &Read<'_>) -> Result<Vec<ReadEvent>, StorageError> {
+    pub(super) async fn read_log(&self, read: &Read<'_>) -> Result<ReadPage, StorageError> {
         let dialect = self.known_dialect()?;
         let db = self.own().await?;
         if let Some(statement) = dialect.read_packed(read)
-            && let Some(mut events) = self.read_packed(&db, read.log, statement).await?
+            && let Some(page) = self.read_packed(&db, read, statement).await?
         {
-            events.sort_by_key(id);
-            return Ok(events);
+            return Ok(page);
         }
         let statement = dialect.read(read);
         let table = own_table::of(read.log.as_str());
-        // Each row is read while the database sends the next ones; to the last, for an open read keeps its snapshot.
+        // Each row is read while the database sends the next ones; to the last, for an open read keeps its snapshot. What comes
+        // behind the bound by bytes is received and let go: the next read is of fewer events, if these are so large.
         let rows = self.answer(async {
             let mut rows = db.stream_raw(statement).await?;
-            let (mut events, mut names) = (Vec::new(), Names::default());
+            let (mut page, mut names) = (PageBuilder::new(read), Names::default());
             while let Some(row) = rows.try_next().await? {
-                events.push(self.read_event(read.log, table, &mut names, &row));
+                if !page.is_full() {
+                    match self.read_event(read.log, table, &mut names, &row) {
+                        Ok(event) => page.push(event),
+                        Err(error) => return Ok(Err(error)),
+                    }
+                }
             }
-            Ok(events)
+            Ok(Ok(page.finish()))
         });
-        let mut events: Vec<_> = rows.await?.into_iter().collect::<Result<_, _>>()?;
-        events.sort_by_key(id);
-        Ok(events)
+        rows.await?
     }
 
     /// All of it by one value; `None` where it has to be read by rows.
     async fn read_packed(
         &self,
         db: &DatabaseConnection,
-        log: &LogName,
+        read: &Read<'_>,
         statement: Statement,
-    ) -> Result<Option<Vec<ReadEvent>>, StorageError> {
+    ) -> Result<Option<ReadPage>, StorageError> {
         let row = match self.answer(db.query_one_raw(statement)).await {
             Ok(row) => row,
             // Of what is in the log, or longer than a value may be. What else there is to say, the rows say as well.
@@ -62,8 +58,7 @@ impl SeaStorage {
         };
         // NULL where there is no event.
         let Some(Ok(page)) = row.map(|row| row.try_get::<Option<String>>("", "page")) else { return Ok(None) };
-        let events = packed::unpack(log, page.as_deref().unwrap_or_default());
-        Ok(events.map(|events| events.into_iter().map(|event| Ok(Arc::new(event))).collect()))
+        Ok(packed::unpack(read, page.as_deref().unwrap_or_default()))
     }
 
     /// The row as an event; one that is broken holds up nobody but its own readers.

@@ -6,11 +6,12 @@ mod retry;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
+use event_core::wake::Recorded;
 use sea_orm::{DatabaseConnection, DatabaseTransaction, DbBackend, DbErr};
 
 use crate::RecordError;
 use crate::backend::dialect;
-use crate::{only_connection, wake};
+use crate::only_connection;
 use control::begin_owned;
 pub(crate) use control::{begin, commit, options, options_for_handlers, roll_back};
 
@@ -142,10 +143,11 @@ impl Transact for DatabaseConnection {
             let (transaction, dropped) =
                 (begin_owned(db.clone(), options()).await.map_err(failed(backend))?, Arc::default());
             // Called here, and not in a closure of a closure: the compiler would not see that the future is `Send`.
-            let worked = DROPPED_BLOCK
-                .scope(Arc::clone(&dropped), only_connection::taken_by(&db, work.clone()(&transaction)))
-                .await;
-            let ended = end(transaction, dropped, worked, failed(backend), || RecordError::DroppedBlock).await;
+            let recorded = Recorded::new();
+            let taken = only_connection::taken_by(&db, work.clone()(&transaction));
+            let worked = recorded.collect(DROPPED_BLOCK.scope(Arc::clone(&dropped), taken)).await;
+            let ended =
+                end(transaction, dropped, recorded, worked, failed(backend), || RecordError::DroppedBlock).await;
             match ended {
                 Err(error) if made < attempts && retry::is_conflict(backend, &error) => retry::pause(made).await,
                 ended => return ended,
@@ -177,13 +179,16 @@ async fn run<T, E>(
     dropped_block: impl FnOnce() -> E,
 ) -> Result<T, E> {
     let (transaction, dropped) = (begin(db, options()).await.map_err(&failed)?, Arc::default());
-    let worked = DROPPED_BLOCK.scope(Arc::clone(&dropped), only_connection::taken_by(db, work(&transaction))).await;
-    end(transaction, dropped, worked, failed, dropped_block).await
+    let recorded = Recorded::new();
+    let taken = only_connection::taken_by(db, work(&transaction));
+    let worked = recorded.collect(DROPPED_BLOCK.scope(Arc::clone(&dropped), taken)).await;
+    end(transaction, dropped, recorded, worked, failed, dropped_block).await
 }
 
 async fn end<T, E>(
     transaction: DatabaseTransaction,
     dropped: Arc<AtomicBool>,
+    recorded: Recorded,
     worked: Result<T, E>,
     failed: impl Fn(DbErr) -> E,
     dropped_block: impl FnOnce() -> E,
@@ -195,7 +200,7 @@ async fn end<T, E>(
         }
         Ok(value) => {
             commit(transaction).await.map_err(&failed)?;
-            wake::committed();
+            recorded.committed();
             Ok(value)
         }
         Err(error) => {

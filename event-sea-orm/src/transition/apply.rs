@@ -47,10 +47,11 @@ where
     let step = Step { transition, from, key: key::<S>(&before), set };
 
     let dialect = dialect(conn.get_database_backend()).map_err(RecordError::from)?;
-    let transaction = atomic::begin(conn, dialect, event.log).await?;
+    let log = event.log;
+    let transaction = atomic::begin(conn, dialect, log).await?;
     let worked = step.write(&transaction, dialect, &event).await;
-    let event = atomic::end(transaction, dialect, event.log, worked).await?;
-    wake::hint();
+    let event = atomic::end(transaction, dialect, log, worked).await?;
+    wake::hint(log);
     Ok(Transitioned { model, from, to, event })
 }
 

@@ -7,6 +7,7 @@ use crate::{Kind, TestDb};
 /// An event of an issue, to be written by raw SQL.
 #[derive(Clone, Debug)]
 pub struct RawEvent {
+    log: String,
     id: Option<i64>,
     subject: String,
     key: Option<String>,
@@ -24,6 +25,7 @@ impl RawEvent {
     /// One of this action, version and metadata.
     pub fn of(action: &str, version: i32, metadata: &str) -> Self {
         Self {
+            log: "events".to_owned(),
             id: None,
             subject: "issue".to_owned(),
             key: None,
@@ -31,6 +33,13 @@ impl RawEvent {
             version,
             metadata: metadata.to_owned(),
         }
+    }
+
+    /// In another log than the shared one.
+    #[must_use]
+    pub fn in_log(mut self, log: &str) -> Self {
+        self.log = log.to_owned();
+        self
     }
 
     /// With an id that the database did not choose.
@@ -56,7 +65,7 @@ impl RawEvent {
 
     /// `(columns) VALUES (values)`
     pub fn columns_and_values(&self, db: &TestDb) -> String {
-        let Self { id, subject, key, action, version, metadata } = self;
+        let Self { id, subject, key, action, version, metadata, log: _ } = self;
         let mut columns = "subject_type, subject_id, action, version, metadata, occurred_at".to_owned();
         let time = db.time("2030-01-01T00:00:00+00:00");
         let mut values = format!("'{subject}', '1', '{action}', {version}, '{metadata}', {time}");
@@ -69,12 +78,12 @@ impl RawEvent {
         format!("(id, {columns}){overriding} VALUES ({id}, {values})")
     }
 
-    /// The statement that writes it into the shared log.
+    /// The statement that writes it into its log.
     pub fn insert(&self, db: &TestDb) -> String {
-        format!("INSERT INTO events {}", self.columns_and_values(db))
+        format!("INSERT INTO {} {}", self.log, self.columns_and_values(db))
     }
 
-    /// Writes it into the shared log.
+    /// Writes it into its log.
     pub async fn write(&self, db: &TestDb) -> Result<(), DbErr> {
         db.execute_unprepared(&self.insert(db)).await.map(drop)
     }

@@ -21,6 +21,7 @@ on_every_database! {
     a_chain_of_one_request_is_a_tree
     a_tree_begins_with_the_event_that_began_it
     a_circle_of_causes_is_no_trap
+    nobody_joins_a_tree_by_the_name_of_its_event
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, DomainEvent)]
@@ -276,6 +277,41 @@ async fn a_tree_begins_with_the_event_that_began_it(db: &TestDb) {
     assert_eq!(tree.correlation_id, "events/1");
     let nothing = EventTree::of(&**db, &EventRef::new("events", 999)).await.unwrap();
     assert!(nothing.roots.is_empty() && nothing.complete);
+}
+
+/// A correlation id that a client may choose would else put its events into the tree of somebody else's.
+async fn nobody_joins_a_tree_by_the_name_of_its_event(db: &TestDb) {
+    let placed = OrderEvent::Placed.on(1).by_system().save(&**db).await.unwrap();
+    let name = placed.event().unwrap().to_string();
+    let theirs = || OrderEvent::Placed.on(2).by_system();
+    let scope = EventContext::new().correlation(&name);
+    let refused = [
+        theirs().correlation(&name).save(&**db).await,
+        with_context(scope, theirs().save(&**db)).await,
+        record_many(&**db, [theirs(), theirs().correlation(&name)]).await.map(|mut saved| saved.remove(0)),
+    ];
+    for refused in refused {
+        assert!(
+            matches!(refused, Err(RecordError::Invalid(RecordingError::ReservedCorrelation { .. }))),
+            "{refused:?}"
+        );
+    }
+    // Of another program's log, for all we know; and what only looks like a name.
+    for id in ["order/77", "events/", "events/x", "events", "7"] {
+        theirs().correlation(id).save(&**db).await.unwrap();
+    }
+    let tree = EventTree::of(&**db, placed.event().unwrap()).await.unwrap();
+    assert_eq!(tree.roots.len(), 1, "{tree}");
+
+    // Who has the event may.
+    let stored = only(db, OrderEvent::feed().of_id("1")).await;
+    theirs().correlated_with(&stored).save(&**db).await.unwrap();
+    with_context(EventContext::new().correlated_with(&stored), theirs().save(&**db)).await.unwrap();
+    let tree = EventTree::of(&**db, placed.event().unwrap()).await.unwrap();
+    assert_eq!(tree.roots.len(), 3, "{tree}");
+    let second = only(db, OrderEvent::feed().of_id("2").limit(1)).await;
+    theirs().correlated_with(&second).save(&**db).await.unwrap();
+    assert_eq!(EventTree::of(&**db, placed.event().unwrap()).await.unwrap().roots.len(), 4);
 }
 
 async fn a_circle_of_causes_is_no_trap(db: &TestDb) {

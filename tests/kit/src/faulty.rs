@@ -3,17 +3,17 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use event_core::cursor::IdSet;
 use event_core::memory::MemoryLog;
 use event_core::storage::{
-    Claimed, DeadLetter, DeadLetterQuery, DueFailure, FailureKey, LoadedCursor, Look, OpenFailure, Read, ReadEvent,
+    Claimed, DeadLetter, DeadLetterQuery, DueFailure, FailureKey, LoadedCursor, Look, OpenFailure, Read, ReadPage,
     Save, Storage, StorageError, StorageErrorKind, WaitingEvents, Wish,
 };
-use event_core::{Delivery, EventRef, FromDelivery, InboxError, LogName, Needs};
+use event_core::{Delivery, EventRef, FromDelivery, InboxError, LogName, Needs, StoredEvent};
 use tokio::sync::watch;
 
 use crate::veil::{Proof, Veil};
@@ -46,6 +46,8 @@ pub enum Call {
     BoundRetries,
     /// Asks for the newest id.
     Newest,
+    /// Asks for the newest visible id of several logs.
+    NewestVisible,
 }
 
 /// How a call fails.
@@ -83,6 +85,25 @@ struct Common {
     known: Mutex<Known>,
     wrong: Mutex<Wrong>,
     veil: OnceLock<Veil>,
+    held: OnceLock<Mutex<Held>>,
+}
+
+/// The events that reads returned, and those of them that the worker still holds.
+#[derive(Debug, Default)]
+struct Held {
+    events: Vec<(usize, Weak<StoredEvent>)>,
+    measured: Measured,
+}
+
+/// What [`Faulty::measured`] found.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Measured {
+    /// Events that reads returned, together.
+    pub read: usize,
+    /// The most events that the worker held at once, counted at each read.
+    pub most: usize,
+    /// The most bytes of texts in metadata that it held at once.
+    pub most_bytes: usize,
 }
 
 #[derive(Debug, Default)]
@@ -97,6 +118,8 @@ struct Script {
 struct Own {
     script: Mutex<Script>,
     counts: Mutex<HashMap<Call, u64>>,
+    /// Reads by log.
+    reads: Mutex<HashMap<LogName, u64>>,
     faults: AtomicU64,
     /// Calls that the inner log refused as fenced.
     fenced: AtomicU64,
@@ -146,6 +169,33 @@ impl Faulty {
         self.common.veil.get_or_init(|| veil)
     }
 
+    /// From now on counts what the worker holds of what reads return.
+    pub fn measure(&self) {
+        self.common.held.get_or_init(Mutex::default);
+    }
+
+    /// What was found since [`Self::measure`].
+    pub fn measured(&self) -> Measured {
+        self.common.held.get().expect("`measure` was called").lock().unwrap().measured
+    }
+
+    /// Gives the page events of its own, whose end can be seen, as those of a database are.
+    fn hold(&self, page: &mut ReadPage) {
+        let Some(held) = self.common.held.get() else { return };
+        let mut held = held.lock().unwrap();
+        held.measured.read += page.events.len();
+        for event in page.events.iter_mut().filter_map(|event| event.as_mut().ok()) {
+            *event = Arc::new(StoredEvent::clone(event));
+            let texts = event.metadata.values().filter_map(|value| value.as_str());
+            let bytes = texts.map(str::len).sum();
+            held.events.push((bytes, Arc::downgrade(event)));
+        }
+        held.events.retain(|(_, event)| event.strong_count() > 0);
+        let bytes = held.events.iter().map(|(bytes, _)| bytes).sum();
+        held.measured.most = held.measured.most.max(held.events.len());
+        held.measured.most_bytes = held.measured.most_bytes.max(bytes);
+    }
+
     /// Leaves fences out.
     pub fn be_wrong(&self, wrong: Wrong) {
         *self.common.wrong.lock().unwrap() = wrong;
@@ -170,6 +220,11 @@ impl Faulty {
     /// How often it was called.
     pub fn count(&self, call: Call) -> u64 {
         self.own.counts.lock().unwrap().get(&call).copied().unwrap_or(0)
+    }
+
+    /// How often this log was read.
+    pub fn reads_of(&self, log: &str) -> u64 {
+        self.own.reads.lock().unwrap().get(&LogName::from(log.to_owned())).copied().unwrap_or(0)
     }
 
     /// How many faults there were.
@@ -317,6 +372,7 @@ impl Own {
         Self {
             script: Mutex::default(),
             counts: Mutex::default(),
+            reads: Mutex::default(),
             faults: AtomicU64::new(0),
             fenced: AtomicU64::new(0),
             paused: watch::Sender::new(false),
@@ -416,17 +472,20 @@ impl Storage for Faulty {
         acknowledge(Call::KnownInboxes, fault, self.inner.known_inboxes().await)
     }
 
-    async fn read(&self, read: Read<'_>) -> Result<Vec<ReadEvent>, StorageError> {
+    async fn read(&self, read: Read<'_>) -> Result<ReadPage, StorageError> {
         let fault = self.enter(Call::Read).await?;
+        *self.own.reads.lock().unwrap().entry(read.log.clone()).or_default() += 1;
         let Some(veil) = self.common.veil.get() else {
-            return acknowledge(Call::Read, fault, self.inner.read(read).await);
+            let mut page = self.inner.read(read).await?;
+            self.hold(&mut page);
+            return acknowledge(Call::Read, fault, Ok(page));
         };
         veil.pass().await;
-        let (after, limit) = (read.after, read.limit);
-        let all = self.inner.read(Read { limit: u64::MAX, ..read }).await;
-        let visible = all.map(|events| veil.visible(events, after, limit));
+        let all = self.inner.read(Read { limit: u64::MAX, max_bytes: usize::MAX, ..read.clone() }).await;
+        let mut visible = veil.visible(all?.events, &read);
+        self.hold(&mut visible);
         veil.pass().await;
-        acknowledge(Call::Read, fault, visible)
+        acknowledge(Call::Read, fault, Ok(visible))
     }
 
     async fn look(
@@ -530,6 +589,17 @@ impl Storage for Faulty {
     async fn newest(&self, log: &LogName) -> Result<i64, StorageError> {
         let fault = self.enter(Call::Newest).await?;
         acknowledge(Call::Newest, fault, self.inner.newest(log).await)
+    }
+
+    async fn newest_visible(&self, logs: &[LogName]) -> Result<Option<Vec<i64>>, StorageError> {
+        let fault = self.enter(Call::NewestVisible).await?;
+        let Some(veil) = self.common.veil.get() else {
+            return acknowledge(Call::NewestVisible, fault, self.inner.newest_visible(logs).await);
+        };
+        veil.pass().await;
+        let newest = logs.iter().map(|log| veil.newest(&self.inner.events(log.clone()))).collect();
+        veil.pass().await;
+        acknowledge(Call::NewestVisible, fault, Ok(Some(newest)))
     }
 
     async fn open_failures(&self, inbox: &str) -> Result<Vec<OpenFailure>, StorageError> {

@@ -2,11 +2,12 @@
 //! after any call of the storage. Looks tell of them as a server's lock list does.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use event_core::StoredEvent;
 use event_core::cursor::IdSet;
-use event_core::storage::{Look, ReadEvent};
+use event_core::storage::{Look, PageBuilder, Read, ReadEvent, ReadPage};
 
 /// A transaction that drew ids and has not ended.
 #[derive(Clone, Debug)]
@@ -81,14 +82,23 @@ impl Veil {
         }
     }
 
-    /// What a read sees of everything: at most `limit` events after `after`.
-    pub fn visible(&self, events: Vec<ReadEvent>, after: Option<i64>, limit: u64) -> Vec<ReadEvent> {
+    /// What a read sees of everything, within its bounds. Some reads end much earlier, as if the events there were large.
+    pub fn visible(&self, events: Vec<ReadEvent>, read: &Read<'_>) -> ReadPage {
+        let mut state = self.0.lock().unwrap();
+        let limit = if state.dice.u8(0..4) == 0 { state.dice.u64(1..=read.limit) } else { read.limit };
+        let mut page = PageBuilder::new(&Read { limit, ..read.clone() });
+        for event in events {
+            if !state.hidden.contains(&event.as_ref().unwrap().id()) {
+                page.push(event);
+            }
+        }
+        page.finish()
+    }
+
+    /// The highest visible id of these events; what is hidden is so in each log.
+    pub fn newest(&self, events: &[Arc<StoredEvent>]) -> i64 {
         let state = self.0.lock().unwrap();
-        let id = |event: &ReadEvent| event.as_ref().unwrap().id();
-        let visible = events.into_iter().filter(|event| !state.hidden.contains(&id(event)));
-        let (mut seen, new): (Vec<_>, Vec<_>) = visible.partition(|event| after.is_none_or(|after| id(event) <= after));
-        seen.extend(new.into_iter().take(usize::try_from(limit).unwrap()));
-        seen
+        events.iter().map(|event| event.id()).filter(|id| !state.hidden.contains(id)).max().unwrap_or(0)
     }
 
     /// A look at who records now.

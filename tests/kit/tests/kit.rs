@@ -424,6 +424,10 @@ async fn a_wrong_recording_is_refused_and_nothing_stands_in_the_log() {
     ] {
         assert_eq!(refused(recording), format!("`IssueEvent`, action `closed`: {words}"));
     }
+    for name in ["events/1", "events/01", "audit_events/+7"] {
+        let message = refused(closed("1").by_system().correlation(name));
+        assert!(message.contains("a correlation id in the form of `<log>/<id>` names an event"), "{message}");
+    }
     assert!(log.events("events").is_empty());
     // At the bounds all is well, counted in characters.
     let most = "ü".repeat(128);

@@ -115,6 +115,12 @@ proptest! {
         prop_assert!(ids(&one).covers(&ids(&one)) && ids(&one).covers(&IdSet::new()));
     }
 
+    #[test]
+    fn its_lowest_ids_are_the_first_of_them(all in prop::collection::btree_set(-9..=12_i64, 0..12), count in 0_usize..14) {
+        let lowest: BTreeSet<i64> = all.iter().copied().take(count).collect();
+        prop_assert_eq!(ids(&all).lowest(count as u64), ids(&lowest));
+    }
+
     /// Ranges that overlap, touch or come in any order are read as well; by hand, somebody may have written them.
     #[test]
     fn any_list_of_ranges_is_read(ranges in prop::collection::vec((IDS, 0_i64..9), 0..9)) {
@@ -132,6 +138,9 @@ fn a_million_ids_in_a_row_are_one_range() {
     assert_eq!((set.count(), set.ranges().count(), set.to_string().as_str()), (1_000_000, 1, "1-1000000"));
     set.remove(500_000);
     assert_eq!((set.count(), set.ranges().count()), (999_999, 2));
+    assert_eq!(set.lowest(500_001).to_string(), "1-499999,500001-500002");
     set.remove_range(2..=i64::MAX);
     assert_eq!(set.to_string(), "1");
+    set.insert_range(i64::MIN..=i64::MAX);
+    assert_eq!((set.lowest(u64::MAX).last(), set.lowest(1).last()), (Some(i64::MAX - 1), Some(i64::MIN)));
 }

@@ -69,7 +69,7 @@ impl<S: Storage> Lane<S> {
     /// Takes a batch of events and delivers it; false when there is none.
     async fn next_batch(&mut self) -> Result<bool, StorageError> {
         let mut batch: Vec<Taken> = Vec::new();
-        let mut any = false;
+        let (mut any, mut bytes) = (false, 0);
         // Bounded by what is taken, parked ones included: those wait for a save.
         for _ in 0..self.batch.get() {
             let taken = match self.ready.pop_front() {
@@ -101,7 +101,12 @@ impl<S: Storage> Lane<S> {
                     break;
                 }
             } else if !self.is_parked(&taken) {
+                bytes += taken.event.stored().size_in_memory();
                 batch.push(taken);
+                // The pages that they came with are let go one after another, and the batch would hold all of their events.
+                if bytes >= self.shared.options.page_bytes {
+                    break;
+                }
             }
         }
         if !batch.is_empty() {

@@ -11,7 +11,7 @@ use crate::cursor::{CEILING_BLOCK_MIN, Cursor, IdSet, SavedCursor};
 use crate::dispatch::convoy::Place;
 use crate::dispatch::filter::{Filter, Interest};
 use crate::dispatch::shared::Shared;
-use crate::dispatch::tail::{BYTES_KEPT, Page, Tail};
+use crate::dispatch::tail::{BYTES_KEPT, Holes, Page, Tail};
 use crate::dispatch::vitals::LogVitals;
 use crate::inbox::LoadedEvent;
 use crate::names::LogName;
@@ -35,8 +35,9 @@ const MANY: usize = 100;
 
 /// The last look at the log's recorders.
 struct Looked {
-    /// When it began.
+    /// When it began, and when it had ended.
     at: Instant,
+    ended: Instant,
     /// The missing ids that it knew.
     missing: IdSet,
     /// Whether none of them was visible to any read that ended before.
@@ -49,7 +50,7 @@ struct Looked {
 impl Looked {
     fn nothing() -> Self {
         let now = Instant::now();
-        Self { at: now, missing: IdSet::new(), still: false, upto: 0, since: now }
+        Self { at: now, ended: now, missing: IdSet::new(), still: false, upto: 0, since: now }
     }
 
     /// Whether it says that a page was read when none of the missing ids was visible.
@@ -86,8 +87,11 @@ pub(super) struct LogLane<S: Storage> {
     stored: SavedCursor,
     tail: Arc<Tail>,
     place: Place,
+    holes: Holes,
     proof: S::Proof,
     looked: Looked,
+    /// Ids of which a look said that the next read decides, and that no read since has looked for: each was cut before.
+    ripe: IdSet,
     page: Option<Arc<Page>>,
     /// The id that it starts after, and how far it is taken.
     after: i64,
@@ -118,9 +122,11 @@ impl<S: Storage> LogLane<S> {
             saves: loaded.saves,
             stored: loaded.cursor.clone(),
             place: tail.place(),
+            holes: Holes::of(tail.clone()),
             tail,
             proof: S::Proof::default(),
             looked: Looked::nothing(),
+            ripe: IdSet::new(),
             page: None,
             after: 0,
             at: 0,
@@ -168,6 +174,8 @@ impl<S: Storage> LogLane<S> {
 
     /// Reads the next page; false at the end of the log.
     pub(super) async fn turn_page(&mut self, shared: &Arc<Shared<S>>, inbox: &str) -> Result<bool, StorageError> {
+        // Before the lane may come to wait for something new.
+        self.holes.set(!self.cursor.missing().is_empty() || !self.cursor.recovering().is_empty());
         let left = self.page.as_ref().is_some_and(|page| self.at < page.events.len());
         if left || self.page.as_ref().is_some_and(|page| self.tail.is_end(page)) {
             return Ok(false);
@@ -196,19 +204,23 @@ impl<S: Storage> LogLane<S> {
         let high = self.cursor.high();
         let also = self.cursor.wanted_again();
         if also.is_empty() {
-            return self.tail.read(shared, &self.place, high, &also).await;
+            self.ripe = IdSet::new();
+            return self.tail.read(shared, &self.place, high).await;
         }
-        let mut ripe = IdSet::new();
-        if !self.cursor.missing().is_empty() {
-            match self.read_without_known(shared, high).await? {
-                Without::Page(page) => return Ok(page),
-                Without::Ripe(ids) => ripe = ids,
+        // A page that was cut among them left some to be looked for: the next read goes on there, without a look.
+        let page = if self.page.as_ref().is_some_and(|page| page.is_cut_before(self.after)) {
+            self.tail.read_on(shared, &self.place, high, &also, self.looked.ended).await?
+        } else {
+            if !self.cursor.missing().is_empty() {
+                match self.read_without_known(shared, high).await? {
+                    Without::Page(page) => return Ok(page),
+                    Without::Ripe(ids) => self.ripe.extend(&ids),
+                }
             }
-        }
-        // Begun after the look: it decides about what was ripe then.
-        let page = self.tail.read(shared, &self.place, high, &also).await?;
-        let found: IdSet = page.events.iter().map(|event| event.stored().id()).collect();
-        self.close_holes(ripe, &found, inbox);
+            self.tail.read_again(shared, &self.place, high, &also, self.looked.ended).await?
+        };
+        // Begun after the look: it decides about what was ripe then, as far as it looked.
+        self.close_holes(&page, inbox);
         Ok(page)
     }
 
@@ -233,7 +245,7 @@ impl<S: Storage> LogLane<S> {
             }
             fresh = look.fresh;
         }
-        let page = self.tail.read(shared, &self.place, high, &fresh).await?;
+        let page = self.tail.read_again(shared, &self.place, high, &fresh, self.looked.ended).await?;
         if self.looked.covers(&page, &missing) {
             return Ok(Without::Page(page));
         }
@@ -258,9 +270,9 @@ impl<S: Storage> LogLane<S> {
         let mut page = page.clone();
         let mut bytes = page.bytes;
         for _ in 0..PAGES_A_LOOK {
-            let Some(last) = page.events.last().filter(|_| page.full && bytes < BYTES_A_LOOK) else { break };
-            let after = last.stored().id();
-            page = self.tail.read(shared, &self.place, after, &IdSet::new()).await?;
+            // One that was cut before the new events is followed by nothing that could be read ahead.
+            let Some(after) = page.cut_after.filter(|&cut| cut >= high && bytes < BYTES_A_LOOK) else { break };
+            page = self.tail.read(shared, &self.place, after).await?;
             missed.extend(&self.looked.tells_of(&page, after));
             bytes += page.bytes;
         }
@@ -270,8 +282,9 @@ impl<S: Storage> LogLane<S> {
     async fn look(&mut self, storage: &S, missing: IdSet, later: &IdSet) -> Result<Look, StorageError> {
         let at = Instant::now();
         let look = storage.look(&self.name, &missing, later, &mut self.proof).await?;
-        let since = if look.unchanged { self.looked.since } else { Instant::now() };
-        self.looked = Looked { at, missing, still: look.is_still(), upto: look.upto, since };
+        let ended = Instant::now();
+        let since = if look.unchanged { self.looked.since } else { ended };
+        self.looked = Looked { at, ended, missing, still: look.is_still(), upto: look.upto, since };
         self.signs.held_by(look.holder.clone());
         Ok(look)
     }
@@ -305,15 +318,28 @@ impl<S: Storage> LogLane<S> {
         self.signs.saved(&self.cursor, self.page.as_deref(), self.at);
     }
 
-    fn close_holes(&mut self, ripe: IdSet, found: &IdSet, inbox: &str) {
-        let mut dead = ripe;
-        dead.remove_all(found);
+    /// What a page says of the ids that it looked for again and does not hold. Of those above its cut it says nothing.
+    fn close_holes(&mut self, page: &Page, inbox: &str) {
+        let found: IdSet = page.events.iter().map(|event| event.stored().id()).collect();
+        let not_found = |ids: &IdSet| {
+            let mut ids = ids.clone();
+            if let Some(cut) = page.cut_after {
+                ids.remove_range(cut.saturating_add(1)..=i64::MAX);
+            }
+            ids.remove_all(&found);
+            ids
+        };
+        let dead = not_found(&self.ripe);
         if !dead.is_empty() {
             self.cursor.settle(&dead);
             self.dirty = true;
         }
-        let mut gone = self.cursor.recovering().clone();
-        gone.remove_all(found);
+        let gone = not_found(self.cursor.recovering());
+        // What was decided just now, one way or the other, is not missing any more.
+        match page.cut_after.filter(|&cut| cut < self.cursor.high()) {
+            Some(cut) => self.ripe.remove_range(i64::MIN..=cut),
+            None => self.ripe = IdSet::new(),
+        }
         if !gone.is_empty() {
             tracing::error!(inbox, log = %self.name, events = %gone, "events in flight at the takeover are gone from the log");
             self.cursor.forget(&gone);

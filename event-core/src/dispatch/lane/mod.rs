@@ -37,6 +37,7 @@ use super::watchdog::Slot;
 use crate::inbox::{InboxResult, LoadedEvent};
 use crate::names::LogName;
 use crate::storage::{Claimed, DueFailure, Failure, FailureChange, Pause, Storage, StorageError, StorageErrorKind};
+use crate::wake::Recorded;
 use batch::BatchSize;
 use breaker::{Breaker, BreakerSettings};
 use log::LogLane;
@@ -119,6 +120,8 @@ pub(crate) struct Lane<S: Storage> {
     /// While it delivers beside other lanes.
     member: Option<Member>,
     slot: Arc<Slot>,
+    /// The logs in which the handlers of the open transaction recorded.
+    recorded: Recorded,
     last_save: Instant,
     time: RecentTime,
     /// Something was delivered since the last save: to be saved soon.
@@ -184,6 +187,7 @@ impl<S: Storage> Lane<S> {
             rows_turn: false,
             member: None,
             slot,
+            recorded: Recorded::new(),
             last_save: Instant::now(),
             time: RecentTime::new(),
             urgent: false,
@@ -506,7 +510,7 @@ fn no_cursor(inbox: &str, log: &LogName) -> StorageError {
 }
 
 async fn load_order<S: Storage>(shared: &Shared<S>, plan: &Plan, logs: &[LogLane<S>]) -> Result<Order, StorageError> {
-    let mut order = Order::default();
+    let mut order = Order::new(shared.options.page_bytes);
     for row in shared.storage.open_failures(plan.name()).await? {
         if let Some(at) = logs.iter().position(|lane| lane.name == row.event.log) {
             order.add_row((at, row.subject), row.event.id, row.parked);

@@ -18,6 +18,9 @@ pub(super) struct Order {
     /// The open failure rows of a subject: later events park behind them.
     open: HashMap<SubjectKey, Rows>,
     queued: usize,
+    /// About how many bytes of memory the queued events take, and may take.
+    bytes: usize,
+    max_bytes: usize,
 }
 
 /// The open failure rows of one subject, by event.
@@ -46,6 +49,21 @@ pub(super) struct Following {
 }
 
 impl Order {
+    /// Nothing is under way. Waiting events may take about so many bytes of memory before the lane takes no more.
+    pub(super) fn new(max_bytes: usize) -> Self {
+        Self { max_bytes, ..Self::default() }
+    }
+
+    fn queues(&mut self, taken: &Taken) {
+        self.queued += 1;
+        self.bytes += taken.event.stored().size_in_memory();
+    }
+
+    fn leaves(&mut self, taken: &Taken) {
+        self.queued -= 1;
+        self.bytes -= taken.event.stored().size_in_memory();
+    }
+
     /// A failure row that stands open.
     pub(super) fn add_row(&mut self, key: SubjectKey, event: i64, parked: bool) {
         let rows = self.open.entry(key).or_default();
@@ -71,7 +89,7 @@ impl Order {
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.queued >= QUEUE_MAX
+        self.queued >= QUEUE_MAX || self.queued > 0 && self.bytes >= self.max_bytes
     }
 
     /// Whether the subject has an open failure row.
@@ -90,9 +108,9 @@ impl Order {
             self.add_row(key, taken.id(), true);
             return Admitted::Park(taken);
         }
-        if let Some(queue) = self.busy.get_mut(&key) {
-            queue.push_back(taken);
-            self.queued += 1;
+        if self.busy.contains_key(&key) {
+            self.queues(&taken);
+            self.busy.entry(key).or_default().push_back(taken);
             return Admitted::Queued;
         }
         self.busy.insert(key, VecDeque::new());
@@ -104,15 +122,17 @@ impl Order {
         let mut following = Following::default();
         if open {
             following.park = self.busy.remove(key).unwrap_or_default();
-            self.queued -= following.park.len();
+            for taken in &following.park {
+                self.leaves(taken);
+            }
             self.add_row(key.clone(), event, false);
             for taken in &following.park {
                 self.add_row(key.clone(), taken.id(), true);
             }
         } else if let Some(queue) = self.busy.get_mut(key) {
             following.start = queue.pop_front();
-            match following.start {
-                Some(_) => self.queued -= 1,
+            match &following.start {
+                Some(next) => self.leaves(next),
                 None => drop(self.busy.remove(key)),
             }
         }

@@ -116,6 +116,7 @@ mod tests {
     use crate::cursor::{IdSet, SavedCursor};
     use crate::names::{EventRef, SubjectRef};
     use crate::recorded::StoredEvent;
+    use crate::storage::ReadPage;
 
     fn at(seconds: i64) -> DateTime<Utc> {
         DateTime::UNIX_EPOCH + chrono::TimeDelta::seconds(seconds)
@@ -129,7 +130,8 @@ mod tests {
             let event = StoredEvent::new(at, subject, "closed".to_owned(), serde_json::Map::new(), recorded, recorded);
             Ok(Arc::new(event))
         };
-        Page::new(ids.into_iter().map(event).collect(), tokio::time::Instant::now(), 0, u64::MAX)
+        let read = ReadPage { events: ids.into_iter().map(event).collect(), ..ReadPage::default() };
+        Page::new(read, tokio::time::Instant::now(), 0)
     }
 
     fn signs(cursor: &Cursor) -> (Signs, Arc<LogVitals>, Clock) {

@@ -60,7 +60,8 @@ impl<S: Storage> Lane<S> {
         let events: Vec<_> = batch.iter().map(|taken| taken.event.clone()).collect();
         let (shared, plan) = (self.shared.clone(), self.plan.clone());
         let transaction = transaction.map(|transaction| transaction as &(dyn Any + Send + Sync));
-        let delivery = Box::pin(async move { deliver_batch(&plan, &events, &shared.states, transaction).await });
+        let delivery = async move { deliver_batch(&plan, &events, &shared.states, transaction).await };
+        let delivery = Box::pin(self.recorded.collect(delivery));
         match self.slot().watch(first.clone(), delivery).await {
             Ok(results) => (!results.iter().any(undoes)).then_some(results),
             Err(error) => {
@@ -85,7 +86,8 @@ impl<S: Storage> Lane<S> {
     ) -> InboxResult {
         let (shared, plan, event) = (self.shared.clone(), self.plan.clone(), taken.event.clone());
         let transaction = transaction.map(|transaction| transaction as &(dyn Any + Send + Sync));
-        let delivery = Box::pin(async move { deliver(&plan, &event, attempt, &shared.states, transaction).await });
+        let delivery = async move { deliver(&plan, &event, attempt, &shared.states, transaction).await };
+        let delivery = Box::pin(self.recorded.collect(delivery));
         self.slot().watch(taken.event.stored().at.clone(), delivery).await
     }
 

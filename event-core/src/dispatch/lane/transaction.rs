@@ -86,6 +86,7 @@ impl<S: Storage> Lane<S> {
     /// A transaction with the savepoint around everything that handlers do.
     async fn begin(&self) -> Result<S::Transaction, StorageError> {
         let storage = &self.shared.storage;
+        self.recorded.forget();
         let transaction = storage.begin().await?;
         storage.savepoint(&transaction, BATCH).await?;
         Ok(transaction)
@@ -144,6 +145,7 @@ impl<S: Storage> Lane<S> {
             return Err(self.give_up(transaction, error).await);
         }
         shared.storage.commit(transaction).await?;
+        self.recorded.committed();
         self.saved(&save);
         Ok(())
     }

@@ -161,22 +161,35 @@ impl Dialect for MySql {
         sql.statement(DbBackend::MySql)
     }
 
-    /// Sorted by its caller: sorted here, the rows would go through a temporary table.
+    /// With ids looked for again the rows go through a temporary table: no more of them than are wanted.
     fn read(&self, read: &Read<'_>) -> Statement {
         let columns = own_table::columns(self, own_table::of(read.log.as_str()));
         let mut sql = Sql::new(self);
-        if !read.also.is_empty() {
-            sql.push("(SELECT ").push(&columns);
-            visible(&mut sql, read.log, read.also);
-            sql.push(")");
+        let limit = i64::try_from(read.limit).unwrap_or(i64::MAX);
+        let mut ranges = read.also.ranges();
+        match (ranges.next(), ranges.next()) {
+            (None, _) => {}
+            // The ids of one transaction that recorded many: found in their order, so that no more are read than are wanted.
+            (Some(range), None) => {
+                sql.push("(SELECT ").push(&columns).push(" FROM ").name(read.log.as_str()).push(" WHERE id BETWEEN ");
+                sql.bind(*range.start()).push(" AND ").bind(*range.end()).push(" ORDER BY id LIMIT ").bind(limit);
+                sql.push(")");
+            }
+            (Some(_), Some(_)) => {
+                sql.push("(SELECT ").push(&columns);
+                visible(&mut sql, read.log, read.also);
+                sql.push(" ORDER BY id LIMIT ").bind(limit).push(")");
+            }
         }
         if let Some(after) = read.after {
-            let limit = i64::try_from(read.limit).unwrap_or(i64::MAX);
             sql.push(if read.also.is_empty() { "(" } else { " UNION ALL (" });
             sql.push("SELECT ").push(&columns).push(" FROM ").name(read.log.as_str()).push(" WHERE id > ");
             sql.bind(after).push(" ORDER BY id LIMIT ").bind(limit).push(")");
         } else if read.also.is_empty() {
             sql.push("SELECT ").push(&columns).push(" FROM ").name(read.log.as_str()).push(" LIMIT 0");
+        }
+        if read.after.is_some() && !read.also.is_empty() {
+            sql.push(" ORDER BY id LIMIT ").bind(limit);
         }
         sql.statement(DbBackend::MySql)
     }

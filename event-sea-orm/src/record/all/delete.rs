@@ -47,7 +47,7 @@ impl<E: EntityTrait> DeleteAll<E> {
         };
         let worked = worked.await;
         let changed = atomic::end(transaction, dialect, table, worked).await?;
-        wake::hint();
+        wake::hint_of(&changed.saved);
         Ok(changed)
     }
 

@@ -89,7 +89,7 @@ impl<E: EntityTrait> UpdateAll<E> {
         };
         let worked = worked.await;
         let changed = atomic::end(transaction, dialect, table, worked).await?;
-        wake::hint();
+        wake::hint_of(&changed.saved);
         Ok(changed)
     }
 

@@ -82,7 +82,8 @@ async fn try_listen(
     loop {
         tokio::select! {
             heard = listener.try_recv() => match heard.map_err(failed)? {
-                Some(_) => ears.recorded(),
+                // The log's name; of logs that this worker does not read, too.
+                Some(told) => logs.iter().filter(|log| log.as_str() == told.payload()).for_each(|log| ears.recorded_in(log)),
                 None => return Err(StorageError::new(StorageErrorKind::Unreachable, "the connection to listen on was lost")),
             },
             () = ears.idle_changed() => sleeps.say(storage, &looker, owner, logs, ears).await?,

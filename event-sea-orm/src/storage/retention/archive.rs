@@ -52,23 +52,29 @@ impl Archive {
     }
 }
 
+/// About how many bytes of memory the events may take that are given away at once.
+const MAX_BYTES: usize = 16 << 20;
+
 impl Elsewhere {
-    /// Gives these events away; says which of them.
+    /// Gives these events away, as many as may be held in memory at once; returns which of them, and the ids that are left.
     pub(super) async fn take(
         &self,
         storage: &SeaStorage,
         log: &LogName,
-        ids: Vec<i64>,
-    ) -> Result<Vec<i64>, RetentionError> {
-        let also: IdSet = ids.into_iter().collect();
-        let read = Read { log, after: None, limit: 0, also: &also };
-        let events: Vec<_> = storage.read_log(&read).await?.into_iter().filter_map(Result::ok).collect();
+        mut ids: Vec<i64>,
+    ) -> Result<(Vec<i64>, Vec<i64>), RetentionError> {
+        let also: IdSet = ids.iter().copied().collect();
+        let read = Read { log, after: None, also: &also, limit: u64::MAX, max_bytes: MAX_BYTES };
+        let read = storage.read_log(&read).await?;
+        ids.retain(|&id| read.cut_after.is_some_and(|cut| id > cut));
+        let left = ids;
+        let events: Vec<_> = read.events.into_iter().filter_map(Result::ok).collect();
         let ids = events.iter().map(|event| event.at.id).collect();
         if !events.is_empty() {
             let taken = (self.0)(events).await;
             taken.map_err(|source| RetentionError::Archive { log: log.clone(), source })?;
         }
-        Ok(ids)
+        Ok((ids, left))
     }
 }
 

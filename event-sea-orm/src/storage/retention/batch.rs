@@ -119,17 +119,19 @@ impl Retention {
         mut ids: Vec<i64>,
         of_log: &mut LogRetention,
     ) -> Result<(), RetentionError> {
-        if let Archive::Elsewhere(archive) = &self.archive {
-            let found = ids.len();
-            ids = archive.take(storage, log, ids).await?;
-            of_log.unreadable += u64::try_from(found - ids.len()).unwrap_or(u64::MAX);
+        while !ids.is_empty() {
+            let (found, mut left) = (ids.len(), Vec::new());
+            if let Archive::Elsewhere(archive) = &self.archive {
+                (ids, left) = archive.take(storage, log, ids).await?;
+                of_log.unreadable += u64::try_from(found - ids.len() - left.len()).unwrap_or(u64::MAX);
+            }
+            if !ids.is_empty() {
+                let transaction = storage.begin_own().await?;
+                let deleted = storage.delete(transaction.connection(), self, log, &ids).await;
+                of_log.deleted += storage.end(transaction, deleted).await?;
+            }
+            ids = left;
         }
-        if ids.is_empty() {
-            return Ok(());
-        }
-        let transaction = storage.begin_own().await?;
-        let deleted = storage.delete(transaction.connection(), self, log, &ids).await;
-        of_log.deleted += storage.end(transaction, deleted).await?;
         Ok(())
     }
 }

@@ -13,7 +13,7 @@ use chrono::{DateTime, Utc};
 use event_core::cursor::{IdSet, SavedCursor};
 use event_core::storage::{
     Claimed, DeadLetter, DeadLetterQuery, DueFailure, Ears, FailureKey, LoadedCursor, Look, OpenFailure, Read,
-    ReadEvent, Save, Storage, StorageError, StorageErrorKind, WaitingEvents, Wish,
+    ReadPage, Save, Storage, StorageError, StorageErrorKind, WaitingEvents, Wish,
 };
 use event_core::{LogName, States};
 use event_sea_orm::{InboxTransaction, SeaStorage};
@@ -196,7 +196,7 @@ impl Storage for Tortured {
         self.seen("known_inboxes", self.inner.known_inboxes().await)
     }
 
-    async fn read(&self, read: Read<'_>) -> Result<Vec<ReadEvent>, StorageError> {
+    async fn read(&self, read: Read<'_>) -> Result<ReadPage, StorageError> {
         self.seen("read", self.inner.read(read).await)
     }
 
