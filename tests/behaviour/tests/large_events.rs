@@ -157,13 +157,13 @@ async fn what_is_too_large_is_refused_however_it_is_recorded(db: &TestDb) {
     too_large(written.clone().throttle(std::time::Duration::from_secs(9)).save(&**db).await.map(drop));
     let small = || PageEvent::Written { text: String::new() }.on(1).by_system();
     too_large(record_many(&**db, [small(), written]).await.map(drop));
-    too_large(small().snapshot(&json!({ "title": large })).save(&**db).await.map(drop));
+    too_large(small().snapshot_value(&json!({ "title": large })).save(&**db).await.map(drop));
     too_large(small().context("page", &*large).save(&**db).await.map(drop));
     let scope = EventContext::new().field("page", &*large);
     too_large(with_context(scope, small().save(&**db)).await.map(drop));
     // Together they are too large.
     let half = &large[large.len() / 2..];
-    too_large(small().context("page", half).snapshot(&json!(half)).save(&**db).await.map(drop));
+    too_large(small().context("page", half).snapshot_value(&json!(half)).save(&**db).await.map(drop));
     // The rows stay as they are.
     let text = large.as_str();
     let draft = |_: &issue::Model, after: &issue::Model| {
