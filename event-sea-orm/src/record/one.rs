@@ -45,7 +45,7 @@ pub(super) async fn save_on<C: ConnectionTrait>(draft: Draft, conn: &C) -> Resul
     }
     let saved = write(conn, dialect(conn.get_database_backend())?, &event).await?;
     if saved.is_new() {
-        wake::hint();
+        wake::hint(event.log);
     }
     Ok(saved)
 }
