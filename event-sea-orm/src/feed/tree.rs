@@ -27,29 +27,56 @@ const MOST: usize = 10_000;
 /// # Ok(())
 /// # }
 /// ```
+///
+/// A chain may be thousands of events deep, where a handler records its own successor: everything here works level by level
+/// or from list to list, and nothing calls itself.
 #[derive(Clone, Debug)]
 pub struct EventTree {
     /// What they have in common.
     pub correlation_id: String,
-    /// The events that none of the others caused, the oldest first.
-    pub roots: Vec<EventNode>,
     /// Whether these are all: a tree has at most 10,000 events.
     pub complete: bool,
+    /// The oldest first.
+    nodes: Vec<Node>,
+}
+
+#[derive(Clone, Debug)]
+struct Node {
+    event: Arc<StoredEvent>,
+    /// The place of its cause among the nodes, and of what it caused.
+    cause: Option<usize>,
+    caused: Vec<usize>,
 }
 
 /// An event of a tree, and what it caused.
-#[derive(Clone, Debug)]
-pub struct EventNode {
-    /// The event.
-    pub event: Arc<StoredEvent>,
-    /// What its handlers recorded, the oldest first.
-    pub caused: Vec<EventNode>,
+#[derive(Clone, Copy)]
+pub struct EventNode<'t> {
+    nodes: &'t [Node],
+    node: &'t Node,
 }
 
-impl EventNode {
+impl<'t> EventNode<'t> {
+    /// The event.
+    pub fn event(&self) -> &'t Arc<StoredEvent> {
+        &self.node.event
+    }
+
+    /// What its handlers recorded, the oldest first.
+    pub fn caused(&self) -> impl ExactSizeIterator<Item = EventNode<'t>> + use<'t> {
+        let nodes = self.nodes;
+        self.node.caused.iter().map(move |&place| EventNode { nodes, node: &nodes[place] })
+    }
+
     /// The inbox whose handler recorded it; none for what begins a chain.
-    pub fn inbox(&self) -> Option<&str> {
-        self.event.context.as_ref()?.get(event_core::context::INBOX)?.as_str()
+    pub fn inbox(&self) -> Option<&'t str> {
+        self.node.event.context.as_ref()?.get(event_core::context::INBOX)?.as_str()
+    }
+}
+
+impl fmt::Debug for EventNode<'_> {
+    /// Without what it caused, which may be long.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EventNode").field("event", self.event()).field("caused", &self.node.caused.len()).finish()
     }
 }
 
@@ -86,7 +113,27 @@ impl EventTree {
         let complete = events.len() <= MOST;
         events.sort_by(|a, b| (a.occurred_at, &a.at.log, a.at.id).cmp(&(b.occurred_at, &b.at.log, b.at.id)));
         events.truncate(MOST);
-        Ok(Self { correlation_id, roots: grow(events), complete })
+        Ok(Self { correlation_id, nodes: grow(events), complete })
+    }
+
+    /// The events that none of the others caused, the oldest first.
+    pub fn roots(&self) -> impl Iterator<Item = EventNode<'_>> {
+        self.iter().filter(|node| node.node.cause.is_none())
+    }
+
+    /// All events, the oldest first.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = EventNode<'_>> {
+        self.nodes.iter().map(|node| EventNode { nodes: &self.nodes, node })
+    }
+
+    /// How many events it has.
+    pub fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
     }
 }
 
@@ -118,42 +165,45 @@ async fn select<C: ConnectionTrait>(conn: &C, log: &LogName, ask: Ask<'_>) -> Re
 }
 
 /// Puts each event beneath its cause. A cause that is not among them, or that is its own effect, leaves a root.
-fn grow(events: Vec<StoredEvent>) -> Vec<EventNode> {
+fn grow(events: Vec<StoredEvent>) -> Vec<Node> {
     let places: BTreeMap<EventRef, usize> =
         events.iter().enumerate().map(|(place, event)| (event.at.clone(), place)).collect();
-    let mut caused: Vec<Vec<usize>> = vec![Vec::new(); events.len()];
-    let mut roots = Vec::new();
-    for (place, event) in events.iter().enumerate() {
-        // Only an older one can be a cause: no circle comes of it, whatever the columns hold.
-        let cause = event.causation.as_ref().and_then(|cause| places.get(cause)).filter(|cause| **cause < place);
-        match cause {
-            Some(&cause) => caused[cause].push(place),
-            None => roots.push(place),
+    // Only an older one can be a cause: no circle comes of it, whatever the columns hold.
+    let cause_of = |(place, event): (usize, &StoredEvent)| {
+        event.causation.as_ref().and_then(|cause| places.get(cause).copied()).filter(|&cause| cause < place)
+    };
+    let causes: Vec<_> = events.iter().enumerate().map(cause_of).collect();
+    let node = |(event, cause)| Node { event: Arc::new(event), cause, caused: Vec::new() };
+    let mut nodes: Vec<_> = events.into_iter().zip(causes).map(node).collect();
+    for place in 0..nodes.len() {
+        if let Some(cause) = nodes[place].cause {
+            nodes[cause].caused.push(place);
         }
     }
-    // From the newest: what it caused is newer, and has been made.
-    let mut nodes: Vec<Option<EventNode>> = events.iter().map(|_| None).collect();
-    for (place, event) in events.into_iter().enumerate().rev() {
-        let caused = caused[place].iter().filter_map(|&place| nodes[place].take()).collect();
-        nodes[place] = Some(EventNode { event: Arc::new(event), caused });
-    }
-    roots.into_iter().filter_map(|place| nodes[place].take()).collect()
+    nodes
 }
+
+/// How deep lines are indented; deeper ones say how deep they are.
+const INDENTED_MOST: usize = 20;
 
 impl fmt::Display for EventTree {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for root in &self.roots {
-            show(f, root, 0)?;
+        // What is still to be shown, the next one last.
+        let mut next: Vec<_> = self.roots().map(|root| (root, 0_usize)).collect();
+        next.reverse();
+        while let Some((node, depth)) = next.pop() {
+            write!(f, "{:width$}", "", width = 2 * depth.min(INDENTED_MOST))?;
+            if depth > INDENTED_MOST {
+                write!(f, "({depth}) ")?;
+            }
+            if let Some(inbox) = node.inbox() {
+                write!(f, "{inbox} → ")?;
+            }
+            let event = node.event();
+            writeln!(f, "{} {}: {}", event.at, event.action, event.summary(&Labels::default()))?;
+            let caused = node.node.caused.iter().rev();
+            next.extend(caused.map(|&place| (EventNode { nodes: &self.nodes, node: &self.nodes[place] }, depth + 1)));
         }
         if self.complete { Ok(()) } else { writeln!(f, "... and more") }
     }
-}
-
-fn show(f: &mut fmt::Formatter<'_>, node: &EventNode, depth: usize) -> fmt::Result {
-    write!(f, "{:width$}", "", width = 2 * depth)?;
-    if let Some(inbox) = node.inbox() {
-        write!(f, "{inbox} → ")?;
-    }
-    writeln!(f, "{} {}: {}", node.event.at, node.event.action, node.event.summary(&Labels::default()))?;
-    node.caused.iter().try_for_each(|caused| show(f, caused, depth + 1))
 }

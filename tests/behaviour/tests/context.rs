@@ -22,6 +22,7 @@ on_every_database! {
     a_tree_begins_with_the_event_that_began_it
     a_circle_of_causes_is_no_trap
     nobody_joins_a_tree_by_the_name_of_its_event
+    a_chain_of_thousands_and_a_broad_tree_are_shown
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, DomainEvent)]
@@ -259,8 +260,9 @@ async fn a_chain_of_one_request_is_a_tree(db: &TestDb) {
     expected.sort();
     assert_eq!(seen, expected, "{shown}");
     assert!(tree.complete);
-    assert_eq!(tree.roots.len(), 2);
-    assert_eq!(tree.roots[0].caused[0].inbox(), Some("charges"));
+    let roots: Vec<_> = tree.roots().collect();
+    assert_eq!(roots.len(), 2);
+    assert_eq!(roots[0].caused().next().unwrap().inbox(), Some("charges"));
     // The same from any of its events.
     let from_leaf = EventTree::of(&**db, &EventRef::new("events", shipped)).await.unwrap();
     assert_eq!(from_leaf.to_string(), shown);
@@ -271,12 +273,13 @@ async fn a_tree_begins_with_the_event_that_began_it(db: &TestDb) {
     run(db, &["charges"]).await;
     run(db, &["notes"]).await;
     let tree = EventTree::of(&**db, placed.event().unwrap()).await.unwrap();
-    let [root] = &tree.roots[..] else { panic!("{tree}") };
-    assert_eq!(Some(&root.event.at), placed.event());
-    assert_eq!(root.caused[0].caused[0].event.subject, SubjectRef::new("wiki_page", "order-1"));
+    let [root] = tree.roots().collect::<Vec<_>>()[..] else { panic!("{tree}") };
+    assert_eq!(Some(&root.event().at), placed.event());
+    let last = root.caused().next().unwrap().caused().next().unwrap();
+    assert_eq!(last.event().subject, SubjectRef::new("wiki_page", "order-1"));
     assert_eq!(tree.correlation_id, "events/1");
     let nothing = EventTree::of(&**db, &EventRef::new("events", 999)).await.unwrap();
-    assert!(nothing.roots.is_empty() && nothing.complete);
+    assert!(nothing.is_empty() && nothing.complete);
 }
 
 /// A correlation id that a client may choose would else put its events into the tree of somebody else's.
@@ -301,17 +304,17 @@ async fn nobody_joins_a_tree_by_the_name_of_its_event(db: &TestDb) {
         theirs().correlation(id).save(&**db).await.unwrap();
     }
     let tree = EventTree::of(&**db, placed.event().unwrap()).await.unwrap();
-    assert_eq!(tree.roots.len(), 1, "{tree}");
+    assert_eq!(tree.roots().count(), 1, "{tree}");
 
     // Who has the event may.
     let stored = only(db, OrderEvent::feed().of_id("1")).await;
     theirs().correlated_with(&stored).save(&**db).await.unwrap();
     with_context(EventContext::new().correlated_with(&stored), theirs().save(&**db)).await.unwrap();
     let tree = EventTree::of(&**db, placed.event().unwrap()).await.unwrap();
-    assert_eq!(tree.roots.len(), 3, "{tree}");
+    assert_eq!(tree.roots().count(), 3, "{tree}");
     let second = only(db, OrderEvent::feed().of_id("2").limit(1)).await;
     theirs().correlated_with(&second).save(&**db).await.unwrap();
-    assert_eq!(EventTree::of(&**db, placed.event().unwrap()).await.unwrap().roots.len(), 4);
+    assert_eq!(EventTree::of(&**db, placed.event().unwrap()).await.unwrap().roots().count(), 4);
 }
 
 async fn a_circle_of_causes_is_no_trap(db: &TestDb) {
@@ -320,8 +323,34 @@ async fn a_circle_of_causes_is_no_trap(db: &TestDb) {
         recording.caused_by(EventRef::new("events", cause)).save(&**db).await.unwrap();
     }
     let tree = EventTree::correlated(&**db, "round").await.unwrap();
-    fn count(nodes: &[event_sea_orm::EventNode]) -> usize {
-        nodes.iter().map(|node| 1 + count(&node.caused)).sum()
+    assert_eq!(tree.len(), 3, "{tree}");
+}
+
+/// A handler that records its own successor, and one that records thousands at once.
+async fn a_chain_of_thousands_and_a_broad_tree_are_shown(db: &TestDb) {
+    const EVENTS: i64 = 9_000;
+    let of = |correlation: &'static str, id: i64, cause: i64| {
+        let recording = OrderEvent::Placed.on(id).by_system().correlation(correlation);
+        if cause > 0 { recording.caused_by(EventRef::new("events", cause)) } else { recording }
+    };
+    record_many(&**db, (1..=EVENTS).map(|id| of("deep", id, id - 1))).await.unwrap();
+    let deep = EventTree::correlated(&**db, "deep").await.unwrap();
+    assert_eq!((deep.len(), deep.roots().count(), deep.complete), (9_000, 1, true));
+    let shown = deep.clone().to_string();
+    assert_eq!(shown.lines().count(), 9_000);
+    assert!(shown.len() < 1_000_000, "{} bytes", shown.len());
+    assert!(shown.lines().last().unwrap().trim_start().starts_with("(8999) events/9000 placed"), "no last line");
+    assert!(format!("{deep:?}").len() > 9_000);
+    let (mut node, mut depth) = (deep.roots().next().unwrap(), 0);
+    while let Some(caused) = node.caused().next() {
+        (node, depth) = (caused, depth + 1);
     }
-    assert_eq!(count(&tree.roots), 3, "{tree}");
+    assert_eq!(depth, 8_999);
+
+    let first = EVENTS + 1;
+    let broad = (first..first + 5_000).map(|id| of("broad", id, if id == first { 0 } else { first }));
+    record_many(&**db, broad).await.unwrap();
+    let broad = EventTree::correlated(&**db, "broad").await.unwrap();
+    let [root] = broad.roots().collect::<Vec<_>>()[..] else { panic!("one root") };
+    assert_eq!((root.caused().len(), broad.to_string().lines().count()), (4_999, 5_000));
 }
