@@ -63,6 +63,20 @@ pub enum BuildError {
         /// Its place.
         at: Location,
     },
+    /// An argument that works on a database alone, and the log is in memory.
+    #[error(
+        "{at}: inbox `{inbox}` takes `{argument}`, and there is no database here: test it on one \
+         (`event_sea_orm::TestKit::new(&db, ...)`; SQLite in memory will do), call its function with values of your own, or leave it out by \
+         `.only([...])`"
+    )]
+    NeedsDatabase {
+        /// The inbox.
+        inbox: &'static str,
+        /// The argument, as the user writes it.
+        argument: &'static str,
+        /// Its place.
+        at: Location,
+    },
     /// An inbox that the caller expects is not linked.
     #[error(
         "inbox `{name}` is expected and not linked; linked are: {linked}. A crate that nobody refers to is not linked: write \
@@ -267,6 +281,11 @@ fn check_inbox(inbox: &'static InboxDescriptor, needs: &Needs, states: &States, 
     for &(type_id, ty) in &needs.states {
         if !states.has(type_id) {
             errors.push(BuildError::MissingState { inbox: name, ty, at });
+        }
+    }
+    for &(type_id, argument) in &needs.database {
+        if !states.has(type_id) {
+            errors.push(BuildError::NeedsDatabase { inbox: name, argument, at });
         }
     }
     if needs.transaction && needs.connection {

@@ -3,12 +3,16 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
+use chrono::Utc;
+
 use super::delivery::{Delivery, FromDelivery};
 use super::needs::Needs;
 use super::outcome::InboxError;
 use crate::event::DomainEvent;
 use crate::metadata::DecodeError;
+use crate::names::EventRef;
 use crate::recorded::{Recorded, StoredEvent};
+use crate::recording::{Draft, Recording};
 
 /// An argument that is the delivered event: what `when` is asked about.
 #[diagnostic::on_unimplemented(
@@ -36,6 +40,35 @@ impl<E> Event<E> {
 
     pub(super) fn shared(recorded: Arc<Recorded<E>>) -> Self {
         Self(recorded)
+    }
+}
+
+impl<E: DomainEvent> Event<E> {
+    /// An event as if it had been recorded, for a handler's unit test: its id is 1, its actor the system if none is named.
+    ///
+    /// ```
+    /// # use event_core::{DomainEvent, Event, RecordOn, InboxResult, handled};
+    /// # async fn notify<E>(event: Event<E>) -> InboxResult { let _ = event; handled() }
+    /// # async fn example<E: DomainEvent>(closed: E) {
+    /// let result = notify(Event::of(closed.on(7))).await;
+    /// # let _ = result;
+    /// # }
+    /// ```
+    ///
+    /// # Panics
+    /// If the recording is not valid, with its error.
+    pub fn of(recording: Recording<E>) -> Self {
+        let made = Draft::from(recording).or_by_system().finish(Utc::now()).map_err(|error| error.to_string());
+        let stored = made.map(|new| {
+            let reference = EventRef::new(new.log, 1);
+            new.into_stored(reference, Utc::now())
+        });
+        let recorded =
+            stored.and_then(|stored| Recorded::from_stored(Arc::new(stored)).map_err(|error| error.to_string()));
+        match recorded {
+            Ok(recorded) => Self::new(recorded),
+            Err(error) => panic!("`Event::of` was given a recording that can't be an event: {error}"),
+        }
     }
 }
 

@@ -21,6 +21,7 @@ pub struct Needs {
     pub(crate) states: Vec<(TypeId, &'static str)>,
     pub(crate) transaction: bool,
     pub(crate) connection: bool,
+    pub(crate) database: Vec<(TypeId, &'static str)>,
     pub(crate) batch: bool,
     pub(crate) one_event: bool,
 }
@@ -54,6 +55,12 @@ impl Needs {
     /// Writes in the transaction that saves the cursor: the inbox becomes transactional.
     pub fn transaction(&mut self) {
         self.transaction = true;
+    }
+
+    /// The argument, named as the user writes it, works on a database alone: `T` is what the storage on one provides. Any other storage,
+    /// the in-memory log among them, is refused when the dispatcher is built.
+    pub fn database<T: 'static>(&mut self, argument: &'static str) {
+        self.database.push((TypeId::of::<T>(), argument));
     }
 
     /// Uses a database connection of its own, which a transactional inbox can't (it would wait for itself).

@@ -37,6 +37,7 @@ impl<'a> FromDelivery<'a> for Db {
 
     fn declare(needs: &mut Needs) {
         needs.connection();
+        needs.database::<DatabaseConnection>("Db");
     }
 }
 

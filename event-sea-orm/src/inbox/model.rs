@@ -4,7 +4,7 @@ use std::any::TypeId;
 use std::ops::Deref;
 
 use event_core::{Delivery, FromDelivery, InboxError, Needs, OptionalFromDelivery, registry};
-use sea_orm::{EntityTrait, FromQueryResult, ModelTrait};
+use sea_orm::{DatabaseConnection, EntityTrait, FromQueryResult, ModelTrait};
 
 use super::Txn;
 use super::db::connection;
@@ -53,6 +53,7 @@ where
 
     fn declare(needs: &mut Needs) {
         needs.one_event();
+        needs.database::<DatabaseConnection>("Subject<_>");
     }
 }
 
@@ -68,6 +69,7 @@ where
 
     fn declare(needs: &mut Needs) {
         needs.one_event();
+        needs.database::<DatabaseConnection>("Subject<_>");
     }
 }
 
@@ -85,6 +87,7 @@ where
 
     fn declare(needs: &mut Needs) {
         needs.one_event();
+        needs.database::<DatabaseConnection>("Actor<_>");
     }
 }
 
@@ -101,6 +104,7 @@ where
 
     fn declare(needs: &mut Needs) {
         needs.one_event();
+        needs.database::<DatabaseConnection>("Actor<_>");
     }
 }
 

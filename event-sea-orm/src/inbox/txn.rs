@@ -4,8 +4,8 @@ use std::pin::Pin;
 
 use event_core::{Delivery, FromDelivery, InboxError, Needs};
 use sea_orm::{
-    AccessMode, ConnectionTrait, DbBackend, DbErr, ExecResult, IsolationLevel, QueryResult, Statement,
-    TransactionError, TransactionOptions, TransactionTrait,
+    AccessMode, ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExecResult, IsolationLevel, QueryResult,
+    Statement, TransactionError, TransactionOptions, TransactionTrait,
 };
 use sea_orm_migration::async_trait::async_trait;
 
@@ -73,6 +73,7 @@ impl<'a> FromDelivery<'a> for Txn<'a> {
 
     fn declare(needs: &mut Needs) {
         needs.transaction();
+        needs.database::<DatabaseConnection>("Txn<'_>");
     }
 }
 
