@@ -27,7 +27,7 @@ async fn takes_a_transaction(_event: Event<IssueEvent>, _txn: Txn<'_>) -> InboxR
 
 #[inbox]
 async fn takes_the_event_alone(event: Event<IssueEvent>) -> InboxResult {
-    match &**event {
+    match event.event {
         IssueEvent::Closed => handled(),
         _ => skipped("not closed"),
     }
