@@ -160,7 +160,7 @@ fn is_send<T: Send>(future: T) -> T {
 async fn uses(db: &DatabaseConnection, track: track::Model) -> Result<(), TransitionError> {
     use track::StateTransitions as _;
     let moved = is_send(track.r#move(db).by_system().into_future()).await?;
-    let left = db.transact(async |txn| moved.model.leave(txn).by_system().await).await?;
+    let left = db.transact(async |txn| Ok(moved.model.leave(txn).by_system().await?)).await?;
     assert!(left.model.can_move());
     Ok(())
 }
