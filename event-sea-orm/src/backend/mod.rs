@@ -48,8 +48,10 @@ pub(crate) enum Trouble {
     /// A row of that key stands there already.
     Conflict,
     /// Row-level security would hide rows of this table, and the session has it refused.
+    #[cfg_attr(not(feature = "postgres"), allow(dead_code, reason = "PostgreSQL's alone"))]
     RowSecurity(String),
     /// A prepared statement is another session's, or missing: a pooler stands between.
+    #[cfg_attr(not(feature = "postgres"), allow(dead_code, reason = "PostgreSQL's alone"))]
     Pooler,
     /// A foreign key points to no row.
     NoRow,

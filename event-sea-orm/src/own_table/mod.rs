@@ -33,6 +33,7 @@ impl OwnTable {
     }
 
     /// The foreign keys that are text, each with its column.
+    #[cfg_attr(not(feature = "mysql"), allow(dead_code, reason = "MariaDB's and MySQL's alone"))]
     pub(crate) fn text_keys(&self) -> impl Iterator<Item = (&'static str, Target)> {
         let keys = [("subject_id", Some(&self.subject)), ("actor_id", self.actor.as_ref())];
         let keys = keys.into_iter().filter(|_| self.foreign_keys);

@@ -43,11 +43,13 @@ impl Table {
     }
 
     /// Its name, with its schema if it has one: what tells it from every other table.
+    #[cfg_attr(not(any(feature = "postgres", feature = "mysql")), allow(dead_code, reason = "SQLite has no schemas"))]
     pub(super) fn path(&self) -> String {
         self.schema.iter().chain([&self.name]).map(String::as_str).collect::<Vec<_>>().join(".")
     }
 
     /// A name beside it, quoted: of the table, or of one of its triggers.
+    #[cfg_attr(not(any(feature = "postgres", feature = "mysql")), allow(dead_code, reason = "SQLite has no schemas"))]
     pub(super) fn quoted(&self, dialect: &dyn Dialect, name: &str) -> String {
         self.schema
             .iter()
